@@ -1,0 +1,42 @@
+"""The errors a user can cause, each of which says what came, what was expected, and what to do.
+
+One base class, so that a panel or a script can catch everything a user may do wrong and nothing else.  Each class is
+also the built-in error that a Python programmer would expect, so ``except ValueError`` keeps working.
+"""
+
+import difflib
+
+
+class LectureError(Exception):
+    """Base class of every error that lecturekit raises on purpose."""
+
+
+class InputError(LectureError, ValueError):
+    """An argument, a picture or a label is not what the function can work with."""
+
+
+class ModelError(LectureError, ValueError):
+    """A network is not one that the method can look into."""
+
+
+class FileError(LectureError, OSError):
+    """A file is missing, damaged, or not what its name promises."""
+
+
+class SetupError(LectureError, RuntimeError):
+    """The machine lacks something: a package, a download, disk space, the network."""
+
+
+def unknown(kind, name, allowed, error=InputError):
+    """Return the error for a name that does not exist, with the nearest ones that do.
+
+    Args:
+        kind: what the name stands for, e.g. ``"layer"``.
+        name: what the user wrote.
+        allowed: the names that exist.
+        error: the class to build.
+    """
+    allowed = [str(a) for a in allowed]
+    near = difflib.get_close_matches(str(name), allowed, n=3, cutoff=0.4)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return error(f"there is no {kind} named {name!r}.{hint} Available: {', '.join(allowed)}")
