@@ -1,0 +1,70 @@
+"""The ``lecturekit`` command: ``lecturekit train NAME``, ``lecturekit claims``, ``lecturekit networks``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lecturekit.errors import LectureError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="A shipped network; `lecturekit networks` lists them.")],
+    folder: Annotated[Path | None, typer.Option(help="Where weights and card go (default: the current folder).")] = None,
+    threads: Annotated[int | None, typer.Option(help="Processor threads; results repeat exactly for the same number.")] = None,
+):  # fmt: skip
+    """Train one network again from its recipe.  Stop with Ctrl-C; the same command goes on from the last epoch."""
+    import torch
+
+    from lecturekit.errors import unknown
+    from lecturekit.files import cache_folder
+    from lecturekit.progress import bar
+    from lecturekit.recipes import RECIPES
+    from lecturekit.shipping import ship
+    from lecturekit.training import train as run
+
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    if threads:
+        torch.set_num_threads(threads)
+    states = cache_folder("training")
+    trained = run(RECIPES[name], states, watch=bar(name))
+    if not trained.complete:
+        typer.echo(f"Stopped after {len(trained.history)} whole epochs; the same command goes on from there.")
+        raise typer.Exit(130)
+    folder = Path(folder or ".")
+    folder.mkdir(parents=True, exist_ok=True)
+    card = ship(RECIPES[name], trained, folder=folder)
+    typer.echo(f"Wrote {folder / name}.safetensors ({card['bytes']:,} bytes) and its card: {card['measured']}")
+
+
+@app.command()
+def networks():
+    """List the shipped networks with what their cards say."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from lecturekit.networks import cards
+
+    table = Table("name", "weights", "measured on unseen pictures", title="Shipped networks")
+    for name, card in cards().items():
+        numbers = [f"{key} {v['estimate']:.4g} [{v['low']:.4g}, {v['high']:.4g}] (N={v['n']})"
+                   for key, v in card.get("measured", {}).items()]  # fmt: skip
+        table.add_row(name, f"{card['weights']:,}", "\n".join(numbers))
+    Console().print(table)
+
+
+def main():
+    """Run the command; a user's mistake is one sentence, not a traceback."""
+    try:
+        app()
+    except LectureError as problem:
+        typer.echo(f"lecturekit: {problem}", err=True)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

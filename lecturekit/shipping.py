@@ -1,0 +1,149 @@
+"""From a trained network to what is shipped: numbers in half precision, and a card that says how good they are.
+
+The card is measured on the network *as loaded back from its file*, so that no accuracy on it belongs to weights that
+nobody has.  Half precision costs nothing measurable here: both figures stand on the card.
+"""
+
+import json
+import platform
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from lecturekit import measure
+from lecturekit.attacks.gradient import survivors
+from lecturekit.augment import pixels
+from lecturekit.files import replacing, sha256
+from lecturekit.inversion.representation import representation
+from lecturekit.inversion.upconv import inverse_net
+from lecturekit.networks import load, restore, zoo
+from lecturekit.recipes import EPS, INVERSES, PICTURES, photograph_folder
+
+DEPTH = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8", "probabilities")
+TESTED, ATTACKED, INVERTED = 2_000, 1_000, 500  # unseen pictures for accuracy, for PGD, for inverse networks
+BATCH = 250
+
+
+def ship(recipe, trained, *, folder=zoo.WEIGHTS):
+    """Write weights and card of a finished training run.
+
+    Args:
+        recipe: the `training.Recipe` that was followed.
+        trained: what `training.train` returned, complete.
+        folder: where both files go.
+    Returns: the card, a dict.
+    """
+    path = Path(folder) / f"{recipe.name}.safetensors"
+    half = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in trained.model.state_dict().items()
+    }
+    with replacing(path) as temporary:
+        save_file(half, temporary)
+    card = describe(recipe, trained) | {"bytes": path.stat().st_size, "sha256": sha256(path), "stored_as": "float16"}
+    write_card(card, recipe.name, folder)
+    card["measured"] = measured(recipe, trained.model, folder)
+    return write_card(card, recipe.name, folder)
+
+
+def describe(recipe, trained):
+    """Return what a card says before anything is measured: what, from what, how, where."""
+    words = {
+        "what": "an inverse network" if recipe.name in INVERSES else "a classifier",
+        "data": data_words(recipe.name),
+        "command": f"lecturekit train {recipe.name}",
+        "seed": recipe.seed,
+        "schedule": {key: getattr(recipe, key) for key in ("epochs", "batch", "peak_lr", "weight_decay", "average")},
+        "loss_by_epoch": [round(loss, 5) for loss in trained.history],
+        "weights": sum(p.numel() for p in trained.model.parameters()),
+        "environment": {
+            "python": platform.python_version(),
+            "torch": torch.__version__.split("+")[0],
+            "threads": torch.get_num_threads(),
+            "processor": platform.machine(),
+        },
+    }
+    if recipe.name in INVERSES:
+        model_name, layer = recipe.name.split("_inverse_")
+        shape = list(code_shape(model_name, layer))
+        return words | {"architecture": "inverse_net", "code_shape": shape, "of": model_name, "layer": layer,
+                        "depth": DEPTH.index(layer)}  # fmt: skip
+    kind = "residual_net" if "residual" in recipe.name else "lecture_net"
+    return words | {"architecture": kind, "classes": list(trained.model.classes)}
+
+
+def data_words(name):
+    """Return one sentence on what a network was trained on."""
+    if name.startswith("photographs"):
+        return (
+            "twenty classes of Tiny ImageNet, 10,000 training photographs of 64x64 (ImageNet's terms: non-commercial "
+            "research and education; the photographs are not part of this package)"
+        )
+    return f"the picture book, split 'train', up to {2 * PICTURES:,} drawings from seeds; nothing else"
+
+
+def code_shape(model_name, layer):
+    """Return the shape of one code of a layer."""
+    with torch.no_grad():
+        return representation(load(model_name), layer)(torch.rand(1, 3, 64, 64)).shape[1:]
+
+
+def unseen(name, count):
+    """Return pictures (N, 3, 64, 64) and labels that no training saw."""
+    from lecturekit.pictures.datasets import TinyImageNet
+    from lecturekit.pictures.picturebook import PictureBook
+
+    test = TinyImageNet(photograph_folder(), "val") if name.startswith("photographs") else PictureBook("test", count)
+    return pixels(torch.from_numpy(test.images[:count])), torch.from_numpy(test.labels[:count])
+
+
+def measured(recipe, single, folder):
+    """Measure what was shipped, and where it matters the single-precision network beside it."""
+    if recipe.name in INVERSES:
+        return inverse_quality(recipe.name, folder)
+    x, y = unseen(recipe.name, TESTED)
+    shipped = load(recipe.name, folder)
+    numbers = {"accuracy": accuracy(shipped, x, y), "accuracy_in_single_precision": accuracy(single.eval(), x, y)}
+    if recipe.name == "picturebook_robust":
+        stood = torch.cat([
+            survivors(shipped, a, b, eps=EPS, alpha=EPS / 4, steps=20, restarts=5)
+            for a, b in zip(x[:ATTACKED].split(BATCH), y[:ATTACKED].split(BATCH), strict=True)
+        ])  # fmt: skip
+        numbers["robust_accuracy_pgd20_5_restarts_8_255"] = interval(measure.proportion(int(stood.sum()), len(stood)))
+    return numbers
+
+
+def accuracy(model, x, y):
+    """Return the share of pictures that a network names rightly, with its interval."""
+    with torch.no_grad():
+        right = sum(int((model(a).argmax(1) == b).sum()) for a, b in zip(x.split(BATCH), y.split(BATCH), strict=True))
+    return interval(measure.proportion(right, len(y)))
+
+
+def inverse_quality(name, folder):
+    """Return the mean PSNR of an inverse network on unseen pictures, beside that of the mean training picture."""
+    model_name, layer = name.split("_inverse_")
+    net = restore(inverse_net(tuple(zoo.card(name, folder)["code_shape"])), name, folder)
+    x, _ = unseen(model_name, INVERTED)
+    x = x[:INVERTED]
+    phi = representation(load(model_name), layer)
+    with torch.no_grad():
+        rebuilt = torch.cat([net(phi(batch)) for batch in x.split(BATCH)])
+    baseline = measure.mean_image(x).expand_as(x)
+    return {
+        "psnr": interval(measure.bootstrap(measure.psnr(rebuilt, x))),
+        "psnr_of_mean_picture": interval(measure.bootstrap(measure.psnr(baseline, x))),
+    }
+
+
+def interval(value):
+    """Return an interval as the card stores it."""
+    return {"estimate": round(value.estimate, 4), "low": round(value.low, 4), "high": round(value.high, 4), "n": value.n}
+
+
+def write_card(card, name, folder):
+    """Write the card and return it."""
+    with replacing(Path(folder) / f"{name}.json") as temporary:
+        temporary.write_text(json.dumps(card, indent=2) + "\n", "utf-8")
+    return card
