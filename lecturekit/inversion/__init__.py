@@ -1,0 +1,19 @@
+"""Network inversion: from what a layer says back to the picture.
+
+Two roads lead back.  *Optimisation* (`invert`) changes a picture until the network says the same of it; it needs nothing
+but the network, takes seconds, and answers "which pictures look the same to this layer?".  An *inverse network*
+(`inverse_network`) is trained once to guess the picture from the code; it answers in a millisecond, with the average of
+all pictures that fit.
+"""
+
+from lecturekit.inversion.optimise import Inversion, invert
+from lecturekit.inversion.parameterise import DeepPrior, Fourier, Pixels
+from lecturekit.inversion.priors import alpha_norm, natural, total_variation
+from lecturekit.inversion.representation import representation
+from lecturekit.inversion.solvers import adam, lbfgs
+from lecturekit.inversion.upconv import inverse_net, load_inverse
+
+__all__ = [
+    "DeepPrior", "Fourier", "Inversion", "Pixels", "adam", "alpha_norm", "inverse_net", "invert", "lbfgs",
+    "load_inverse", "natural", "representation", "total_variation",
+]  # fmt: skip
