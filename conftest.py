@@ -1,0 +1,34 @@
+"""What holds for every test and every notebook, also for one that is run alone: no network, one thread, own cache.
+
+It stands at the root because it serves ``tests/`` and ``notebooks/`` alike.  The kernels of the notebooks are processes
+of their own; they inherit what is set here through the environment.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+OFFLINE = ROOT / "tools" / "offline"
+
+# Threads that wait for work spin, and beside another busy process they stand in its way: 2 ms become 500.  So a test
+# process has one thread, and the cores are filled with processes.  This must come before torch is imported.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), str(ROOT), os.environ.get("PYTHONPATH")]))
+os.environ.setdefault("LECTUREKIT_CACHE", str(ROOT / ".cache"))  # drawn pictures, kept from one run to the next
+os.environ["MPLBACKEND"] = "agg"  # a window would wait for somebody to close it
+sys.path.insert(0, str(OFFLINE))
+
+import cut_off  # noqa: E402  it cuts this process off from the network
+
+
+@pytest.fixture(autouse=True)
+def nothing_reaches_out(request):
+    """Fail a test that tried the network, even if the code under test swallowed the refusal."""
+    before = len(cut_off.attempts)
+    yield
+    tried = cut_off.attempts[before:]
+    if tried and not request.node.get_closest_marker("reaches_out"):
+        pytest.fail(f"something tried to reach {', '.join(map(str, tried))}; every default must work offline")
