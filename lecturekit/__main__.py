@@ -13,9 +13,9 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 @app.command()
 def train(
     name: Annotated[str, typer.Argument(help="A shipped network; `lecturekit networks` lists them.")],
-    folder: Annotated[Path | None, typer.Option(help="Where weights and card go (default: the current folder).")] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor threads; results repeat exactly for the same number.")] = None,
-):  # fmt: skip
+    folder: Annotated[Path, typer.Option(help="Where weights and card go.")] = Path("."),
+    threads: Annotated[int | None, typer.Option(min=1, help="Processor threads; same number, same weights.")] = None,
+):
     """Train one network again from its recipe.  Stop with Ctrl-C; the same command goes on from the last epoch."""
     import torch
 
@@ -35,10 +35,9 @@ def train(
     if not trained.complete:
         typer.echo(f"Stopped after {len(trained.history)} whole epochs; the same command goes on from there.")
         raise typer.Exit(130)
-    folder = Path(folder or ".")
-    folder.mkdir(parents=True, exist_ok=True)
     card = ship(RECIPES[name], trained, folder=folder)
     typer.echo(f"Wrote {folder / name}.safetensors ({card['bytes']:,} bytes) and its card: {card['measured']}")
+    typer.echo(f"To train it from the beginning again, delete {states / name}.safetensors first.")
 
 
 @app.command()

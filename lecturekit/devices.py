@@ -12,13 +12,13 @@ from lecturekit.errors import SetupError
 
 
 def device():
-    """Return the device named by ``LECTUREKIT_DEVICE`` (``cpu``, ``cuda``, ``cuda:1``, ``mps``); the processor if unset.
+    """Return the device named by ``LECTUREKIT_DEVICE`` (``cpu``, ``cuda``, ``cuda:1``, ``mps``), else the processor.
 
     The default is the processor even where a GPU exists: every number of the course is stated for it.
 
     Raises: SetupError if the variable names a device that this machine does not have.
     """
-    name = os.environ.get("LECTUREKIT_DEVICE", "cpu")
+    name = os.environ.get("LECTUREKIT_DEVICE") or "cpu"  # set but empty counts as unset
     try:
         chosen = torch.device(name)
         torch.zeros(1, device=chosen)

@@ -6,6 +6,7 @@ also the built-in error that a Python programmer would expect, so ``except Value
 
 import difflib
 
+LISTED = 24  # names that a message lists; every layer of the course's own networks, not the 60 of a ResNet
 
 class LectureError(Exception):
     """Base class of every error that lecturekit raises on purpose."""
@@ -37,6 +38,8 @@ def unknown(kind, name, allowed, error=InputError):
         error: the class to build.
     """
     allowed = [str(a) for a in allowed]
-    near = difflib.get_close_matches(str(name), allowed, n=3, cutoff=0.4)
+    spelling = {a.lower(): a for a in reversed(allowed)}  # CONV3 is near conv3
+    near = [spelling[n] for n in difflib.get_close_matches(str(name).lower(), spelling, n=3, cutoff=0.5)]
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return error(f"there is no {kind} named {name!r}.{hint} Available: {', '.join(allowed)}")
+    more = f" and {len(allowed) - LISTED} more" if len(allowed) > LISTED else ""
+    return error(f"there is no {kind} named {name!r}.{hint} Available: {', '.join(allowed[:LISTED])}{more}")

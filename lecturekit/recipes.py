@@ -6,6 +6,7 @@ an inverse network needs the network that it inverts.
 """
 
 import os
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,9 +20,9 @@ from lecturekit.inversion.upconv import inverse_name, inverse_net
 from lecturekit.networks import lecture_net, load, residual_net
 from lecturekit.networks.lecturenet import folded
 from lecturekit.networks.residual import folded_residual
-from lecturekit.training import Recipe
+from lecturekit.training import Recipe, seeded
 
-PICTURES = 12_000  # of the picture book, for every network trained on it
+PICTURES = 12_000  # of the picture book, at most
 EPS = 8 / 255  # the ball inside which the robust twin is trained to hold still
 
 
@@ -84,13 +85,15 @@ def photograph_loss(model, images, labels, generator, progress):
     return weight * first + (1 - weight) * second
 
 
-def fresh(architecture, classes, seed, **kwargs):
-    """Return a builder of a network with fresh weights that depend on ``seed`` alone."""
+def fresh(architecture, classes, seed):
+    """Return a builder of a network with fresh weights that depend on ``seed`` alone.
+
+    Data and class names are asked for only when it builds: reading this table opens no file.
+    """
 
     def build():
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            return architecture(classes(), **kwargs)
+        with seeded(seed):
+            return architecture(classes())
 
     return build
 
@@ -115,40 +118,40 @@ CLASSIFIERS = {
         Recipe(
             "picturebook",
             picture_book,
-            fresh(lecture_net, picture_book_classes, seed=0, batch_norm=True),
+            fresh(partial(lecture_net, batch_norm=True), picture_book_classes, seed=0),
             standard_loss,
             folded,
             epochs=6,
         ),
         Recipe(
             "picturebook_second",
-            picture_book,
-            fresh(lecture_net, picture_book_classes, seed=1, batch_norm=True),
+            partial(picture_book, 6_000),
+            fresh(partial(lecture_net, batch_norm=True), picture_book_classes, seed=1),
             standard_loss,
             folded,
-            epochs=6,
+            epochs=5,
             seed=1,
         ),
         Recipe(
             "picturebook_residual",
-            picture_book,
-            fresh(residual_net, picture_book_classes, seed=0, batch_norm=True),
+            partial(picture_book, 6_000),
+            fresh(partial(residual_net, batch_norm=True), picture_book_classes, seed=0),
             standard_loss,
             folded_residual,
             epochs=6,
         ),
         Recipe(
             "picturebook_robust",
-            lambda: picture_book(6_000),
+            partial(picture_book, 6_000),
             lambda: load("picturebook"),
             robust_loss,
-            epochs=5,
+            epochs=4,
             peak_lr=1.5e-3,
         ),
         Recipe(
             "photographs",
             tiny_imagenet,
-            fresh(lecture_net, photograph_classes, seed=0, batch_norm=True, dropout=0.4),
+            fresh(partial(lecture_net, batch_norm=True, dropout=0.4), photograph_classes, seed=0),
             photograph_loss,
             folded,
             epochs=26,
@@ -160,7 +163,7 @@ CLASSIFIERS = {
 }
 
 
-def inverse_recipe(model_name, layer, **schedule):
+def inverse_recipe(model_name, layer, *, epochs, peak_lr):
     """Return the recipe of the inverse network of one layer: mean squared error between picture and reconstruction.
 
     The codes are computed once: the network that is inverted does not change, so its forward pass need not be repeated.
@@ -176,20 +179,23 @@ def inverse_recipe(model_name, layer, **schedule):
         return codes(images), images
 
     def build():
-        sample = codes(inverse_pictures(model_name, layer)[:500])
+        images = inverse_pictures(model_name, layer)
+        sample = codes(images[:: max(1, len(images) // 500)])  # spread: photographs are stored class by class
         net = fresh(inverse_net, lambda: tuple(sample.shape[1:]), seed=0)()
         net.normalise.measure(sample)
         return net
 
-    return Recipe(inverse_name(model_name, layer), data, build, reconstruction_loss, **schedule)
+    return Recipe(
+        inverse_name(model_name, layer), data, build, reconstruction_loss, epochs=epochs, peak_lr=peak_lr
+    )
 
 
 def inverse_pictures(model_name, layer):
-    """Return the pictures from which an inverse network learns, fewer where the codes are large (conv1: 0.5 MB each)."""
+    """Return the pictures from which an inverse network learns, fewer where codes are large (conv1: 0.5 MB each)."""
     if model_name == "photographs":
         images, _ = tiny_imagenet()
         return torch.cat([images, images.flip(2)])  # (N, H, W, C): mirrored along W, ten thousand are not many
-    return picture_book({"conv1": 4_000, "conv2": 8_000}.get(layer, 2 * PICTURES))[0]
+    return picture_book({"conv1": 4_000, "conv2": 6_000}.get(layer, PICTURES))[0]
 
 
 def reconstruction_loss(model, codes, images, _generator, _progress):
@@ -200,19 +206,19 @@ def reconstruction_loss(model, codes, images, _generator, _progress):
 INVERSES = {
     recipe.name: recipe
     for recipe in (
-        inverse_recipe("picturebook", "conv1", epochs=4, peak_lr=4e-3),
-        inverse_recipe("picturebook", "conv2", epochs=4, peak_lr=4e-3),
+        inverse_recipe("picturebook", "conv1", epochs=2, peak_lr=4e-3),
+        inverse_recipe("picturebook", "conv2", epochs=2, peak_lr=4e-3),
         inverse_recipe("picturebook", "conv3", epochs=2, peak_lr=4e-3),
         inverse_recipe("picturebook", "conv4", epochs=2, peak_lr=4e-3),
-        inverse_recipe("picturebook", "conv5", epochs=3, peak_lr=4e-3),
+        inverse_recipe("picturebook", "conv5", epochs=2, peak_lr=4e-3),
         inverse_recipe("picturebook", "fc6", epochs=6, peak_lr=4e-3),
         inverse_recipe("picturebook", "fc7", epochs=6, peak_lr=4e-3),
-        inverse_recipe("picturebook", "fc8", epochs=6, peak_lr=4e-3),
+        inverse_recipe("picturebook", "fc8", epochs=4, peak_lr=4e-3),
         inverse_recipe("picturebook", "probabilities", epochs=4, peak_lr=4e-3),
-        inverse_recipe("photographs", "conv3", epochs=2, peak_lr=4e-3),
-        inverse_recipe("photographs", "conv5", epochs=4, peak_lr=4e-3),
-        inverse_recipe("photographs", "fc6", epochs=6, peak_lr=4e-3),
-        inverse_recipe("photographs", "fc8", epochs=6, peak_lr=4e-3),
+        inverse_recipe("photographs", "conv3", epochs=1, peak_lr=4e-3),
+        inverse_recipe("photographs", "conv5", epochs=1, peak_lr=4e-3),
+        inverse_recipe("photographs", "fc6", epochs=4, peak_lr=4e-3),
+        inverse_recipe("photographs", "fc8", epochs=3, peak_lr=4e-3),
     )
 }
 

@@ -8,12 +8,14 @@ import json
 import platform
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
 from lecturekit import measure
 from lecturekit.attacks.gradient import survivors
 from lecturekit.augment import pixels
+from lecturekit.errors import InputError
 from lecturekit.files import replacing, sha256
 from lecturekit.inversion.representation import representation
 from lecturekit.inversion.upconv import inverse_net
@@ -33,7 +35,10 @@ def ship(recipe, trained, *, folder=zoo.WEIGHTS):
         trained: what `training.train` returned, complete.
         folder: where both files go.
     Returns: the card, a dict.
+    Raises: InputError for a training that was stopped before its end.
     """
+    if not trained.complete:
+        raise InputError(f"the training of {recipe.name} was stopped before its end; finish it before it is shipped")
     path = Path(folder) / f"{recipe.name}.safetensors"
     half = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
@@ -52,7 +57,7 @@ def describe(recipe, trained):
     words = {
         "what": "an inverse network" if recipe.name in INVERSES else "a classifier",
         "data": data_words(recipe.name),
-        "command": f"lecturekit train {recipe.name}",
+        "command": f"lecturekit train {recipe.name} --threads {torch.get_num_threads()}",
         "seed": recipe.seed,
         "schedule": {key: getattr(recipe, key) for key in ("epochs", "batch", "peak_lr", "weight_decay", "average")},
         "loss_by_epoch": [round(loss, 5) for loss in trained.history],
@@ -80,22 +85,24 @@ def data_words(name):
             "twenty classes of Tiny ImageNet, 10,000 training photographs of 64x64 (ImageNet's terms: non-commercial "
             "research and education; the photographs are not part of this package)"
         )
-    return f"the picture book, split 'train', up to {2 * PICTURES:,} drawings from seeds; nothing else"
+    return f"the picture book, split 'train', up to {PICTURES:,} drawings from seeds; nothing else"
 
 
 def code_shape(model_name, layer):
     """Return the shape of one code of a layer."""
     with torch.no_grad():
-        return representation(load(model_name), layer)(torch.rand(1, 3, 64, 64)).shape[1:]
+        return representation(load(model_name), layer)(torch.zeros(1, 3, 64, 64)).shape[1:]
 
 
 def unseen(name, count):
-    """Return pictures (N, 3, 64, 64) and labels that no training saw."""
+    """Return pictures (N, 3, 64, 64) and labels that no training saw: ``count`` of them, or all if there are fewer."""
     from lecturekit.pictures.datasets import TinyImageNet
     from lecturekit.pictures.picturebook import PictureBook
 
     test = TinyImageNet(photograph_folder(), "val") if name.startswith("photographs") else PictureBook("test", count)
-    return pixels(torch.from_numpy(test.images[:count])), torch.from_numpy(test.labels[:count])
+    places = np.linspace(0, len(test.labels) - 1, min(count, len(test.labels))).round().astype(int)
+    images, labels = test.images[places], test.labels[places]  # spread: the photographs are stored class by class
+    return pixels(torch.from_numpy(images)), torch.from_numpy(labels)
 
 
 def measured(recipe, single, folder):
@@ -122,11 +129,10 @@ def accuracy(model, x, y):
 
 
 def inverse_quality(name, folder):
-    """Return the mean PSNR of an inverse network on unseen pictures, beside that of the mean training picture."""
+    """Return the mean PSNR of an inverse network on unseen pictures, beside that of their mean picture."""
     model_name, layer = name.split("_inverse_")
     net = restore(inverse_net(tuple(zoo.card(name, folder)["code_shape"])), name, folder)
     x, _ = unseen(model_name, INVERTED)
-    x = x[:INVERTED]
     phi = representation(load(model_name), layer)
     with torch.no_grad():
         rebuilt = torch.cat([net(phi(batch)) for batch in x.split(BATCH)])
@@ -139,7 +145,7 @@ def inverse_quality(name, folder):
 
 def interval(value):
     """Return an interval as the card stores it."""
-    return {"estimate": round(value.estimate, 4), "low": round(value.low, 4), "high": round(value.high, 4), "n": value.n}
+    return {key: round(getattr(value, key), 4) for key in ("estimate", "low", "high")} | {"n": value.n}
 
 
 def write_card(card, name, folder):

@@ -6,14 +6,17 @@ but the network, takes seconds, and answers "which pictures look the same to thi
 all pictures that fit.
 """
 
+from lecturekit.inversion.depth import decoded, optimised
 from lecturekit.inversion.optimise import Inversion, invert
 from lecturekit.inversion.parameterise import DeepPrior, Fourier, Pixels
 from lecturekit.inversion.priors import alpha_norm, natural, total_variation
 from lecturekit.inversion.representation import representation
 from lecturekit.inversion.solvers import adam, lbfgs
-from lecturekit.inversion.upconv import inverse_net, load_inverse
+from lecturekit.inversion.tuned import LAYERS, tuned
+from lecturekit.inversion.upconv import inverse_layers, inverse_net, load_inverse
 
 __all__ = [
-    "DeepPrior", "Fourier", "Inversion", "Pixels", "adam", "alpha_norm", "inverse_net", "invert", "lbfgs",
-    "load_inverse", "natural", "representation", "total_variation",
+    "DeepPrior", "Fourier", "Inversion", "LAYERS", "Pixels", "adam", "alpha_norm", "decoded", "inverse_layers",
+    "inverse_net", "invert", "lbfgs", "load_inverse", "natural", "optimised", "representation", "total_variation",
+    "tuned",
 ]  # fmt: skip

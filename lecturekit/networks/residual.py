@@ -57,8 +57,9 @@ def folded_residual(model):
         for conv, bn in (("conv1", "bn1"), ("conv2", "bn2")):
             if isinstance(getattr(part, bn, None), nn.BatchNorm2d):
                 setattr(part, conv, fuse_conv_bn_eval(getattr(part, conv), getattr(part, bn)))
-                setattr(part, bn, nn.Identity())
-    return named(nn.Sequential(OrderedDict((k, v) for k, v in plain.named_children() if k != "bn1")), model.classes)
+                setattr(part, bn, nn.Identity().eval())
+    layers = OrderedDict((name, layer) for name, layer in plain.named_children() if name != "bn1")
+    return named(nn.Sequential(layers).eval(), model.classes)
 
 
 def blocks(model):

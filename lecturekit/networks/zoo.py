@@ -67,7 +67,9 @@ def load(name, folder=WEIGHTS):
     if about["architecture"] not in ARCHITECTURES:  # an inverse network
         classifiers = [known for known, other in cards(folder).items() if other["architecture"] in ARCHITECTURES]
         raise unknown("classifier", name, classifiers)
-    return restore(ARCHITECTURES[about["architecture"]](about["classes"]), name, folder)
+    with torch.device("meta"):  # no random numbers are drawn for weights that are replaced at once
+        model = ARCHITECTURES[about["architecture"]](about["classes"])
+    return restore(model.to_empty(device="cpu"), name, folder)
 
 
 def random_twin(model, seed=0):

@@ -1,0 +1,23 @@
+"""Panels: the lecture's methods with knobs on, live in a notebook, plain ipywidgets.
+
+Each shows itself as the last line of a cell, is ready without a click, and can be driven from code as by hand::
+
+    from lecturekit import panels
+
+    panel = panels.Invert(layer="conv3")
+    panel.set(layer="fc6").result.psnr
+
+=============  =====================================================================================
+`ForwardPass`  what every filter of every layer answers to a picture, and what it looked at
+`Invert`       from a code back to a picture by optimisation, watched while it runs
+`InverseNet`   the same by a trained inverse network, in one forward pass
+`Depth`        one picture rebuilt from every layer: what is lost on the way
+=============  =====================================================================================
+"""
+
+from lecturekit.panels.depth import Depth
+from lecturekit.panels.forward import ForwardPass
+from lecturekit.panels.inverse_net import InverseNet
+from lecturekit.panels.invert import Invert
+
+__all__ = ["Depth", "ForwardPass", "InverseNet", "Invert"]

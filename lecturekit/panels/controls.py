@@ -1,0 +1,97 @@
+"""The knobs of a panel: plain ipywidgets of one look, each with its name beside it, and how to turn them from code."""
+
+import datetime
+from pathlib import Path
+
+import ipywidgets as widgets
+from traitlets import TraitError
+
+from lecturekit.errors import InputError, unknown
+from lecturekit.files import regular
+
+WIDTH = "310px"
+WEIGHTS = ((0.0, "off"),) + tuple(
+    (digit * 10**power, f"{digit} × 10{''.join('⁰¹²³⁴⁵⁶⁷⁸⁹'[int(d)] if d != '-' else '⁻' for d in str(power))}")
+    for power in range(-6, 1)
+    for digit in (1, 3)
+)
+
+
+def menu(label, options, value=None):
+    """Return a drop-down menu of (words, value) pairs, or of plain values."""
+    chosen = {} if value is None else {"value": value}
+    return widgets.Dropdown(options=list(options), description=label, **chosen, **look())
+
+
+def slider(label, low, high, value, *, step=1, live=True):
+    """Return a slider over whole numbers; ``live`` sends its events while it is dragged."""
+    return widgets.IntSlider(value, low, high, step, description=label, continuous_update=live, **look())
+
+
+def walk(label, options, value=None, *, live=True):
+    """Return a slider from choice to choice, which the arrow keys move: (words, value) pairs, or plain values."""
+    chosen = {} if value is None else {"value": value}
+    return widgets.SelectionSlider(
+        options=list(options), description=label, continuous_update=live, **chosen, **look()
+    )
+
+
+def weight(label, value):
+    """Return a logarithmic slider for the weight of a prior, from off by 10^-6 ... to 3, two steps a decade."""
+    options = [(words, number) for number, words in WEIGHTS]
+    nearest = min((number for number, _ in WEIGHTS), key=lambda number: abs(number - value))
+    return widgets.SelectionSlider(options=options, value=nearest, description=label, continuous_update=False, **look())
+
+
+def tick(label, value=False):
+    """Return a box to tick."""
+    return widgets.Checkbox(value, description=label, indent=False, layout=widgets.Layout(width="auto"))
+
+
+def button(label, tooltip, action):
+    """Return a button that calls ``action()``."""
+    made = widgets.Button(description=label, tooltip=tooltip, layout=widgets.Layout(width="auto"))
+    made.on_click(lambda _: action())
+    return made
+
+
+def offer(control, options):
+    """Give a menu or a walk other choices; it stays where it is if that still exists, else goes to the first."""
+    before = control.value
+    if list(control.options) != list(options):
+        control.options = options  # ipywidgets moves the value to the first of them
+        if before in [option[1] if isinstance(option, tuple) else option for option in options]:
+            control.value = before
+
+
+def look():
+    """The arguments that give every control the same size, with as much room for its name as this needs."""
+    return {"style": {"description_width": "initial"}, "layout": widgets.Layout(width=WIDTH)}
+
+
+def put(name, control, value):
+    """Turn one control from code, or say why that cannot be.
+
+    Raises: InputError with the choices that exist, or the range.
+    """
+    if isinstance(control, widgets.FileUpload) and isinstance(value, str | Path | bytes):
+        value = file_value(value)
+    if hasattr(control, "options"):
+        allowed = [option[1] if isinstance(option, tuple) else option for option in control.options]
+        if value not in allowed:
+            raise unknown(name, value, allowed)
+    low, high = getattr(control, "min", None), getattr(control, "max", None)
+    try:
+        if low is not None and not low <= value <= high:  # ipywidgets would move it to the nearest end without a word
+            raise InputError(f"{name} goes from {low} to {high}, got {value!r}")
+        control.value = value
+    except (TraitError, TypeError) as problem:
+        raise InputError(f"{name} cannot be {value!r}: {problem}") from None
+
+
+def file_value(file):
+    """Return a path or the bytes of a file as an upload button holds what a browser sends."""
+    content = file if isinstance(file, bytes) else regular(file).read_bytes()
+    name = "picture" if isinstance(file, bytes) else Path(file).name
+    now = datetime.datetime.now(datetime.UTC)
+    return ({"name": name, "type": "", "size": len(content), "content": memoryview(content), "last_modified": now},)

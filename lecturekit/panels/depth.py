@@ -1,0 +1,145 @@
+"""What is lost with depth: one picture, rebuilt from every layer, in a row like a strip of film."""
+
+from typing import NamedTuple
+
+import torch
+
+from lecturekit import inversion, measure
+from lecturekit.capture import capture
+from lecturekit.inversion import representation
+from lecturekit.inversion.representation import PROBABILITIES
+from lecturekit.panels import chart, look
+from lecturekit.panels import controls as knobs
+from lecturekit.panels.base import Memory, Panel
+from lecturekit.panels.shelf import Shelf
+from lecturekit.panels.source import Chosen, Source
+from lecturekit.progress import STOP, Step
+
+EVALUATIONS = 60  # a layer
+SMALL = 112  # pixels a side of one picture of the strip
+CHART = 620  # pixels
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8", PROBABILITIES)
+
+
+class Frame(NamedTuple):
+    """One layer of the strip: a reconstruction (1, 3, H, W) and its PSNR in decibels."""
+
+    x: torch.Tensor
+    psnr: float
+
+
+class Film(NamedTuple):
+    """The result of the panel.
+
+    Attributes:
+        chosen: the original and its name.
+        decoded: from layers to the `Frame` of the inverse network, where there is one.
+        optimised: from layers to the `Frame` that optimisation found, as far as it got.
+    """
+
+    chosen: Chosen
+    decoded: dict
+    optimised: dict
+
+
+class Depth(Panel):
+    """Rebuild one picture from every layer of a network, by inverse networks and, if wanted, by optimisation.
+
+    From code: ``panel.set(world=, picture=, photograph=, upload=, network=, optimise=)``; ``panel.result`` is a `Film`.
+
+    Args:
+        networks, inverses: see `shelf.Shelf`.
+        layers: which ones, in order; those that a network does not have are left out.
+        world: see `source.Source`.
+        settings: where the controls stand at first, e.g. ``picture=7``.
+    """
+
+    def __init__(self, networks=None, inverses=None, *, layers=LAYERS, world="picturebook", **settings):
+        self.shelf, self.source, self.layers = Shelf(networks, inverses), Source(world), layers
+        self.memory = Memory(500)
+        network = knobs.menu("Network", self.shelf.options())
+        optimise = knobs.tick("also by optimisation")
+        self.original = look.Picture("Original")
+        self.decoded = {layer: look.Picture(layer, SMALL) for layer in layers}
+        self.optimised = {layer: look.Picture(layer, SMALL) for layer in layers}
+        self.chart = look.Picture("How much comes back", CHART, smooth=True)
+        self.films = {
+            "decoded": look.Strip(self.decoded.values(), "By inverse networks: one forward pass each"),
+            "optimised": look.Strip(self.optimised.values(), f"By optimisation: {EVALUATIONS} evaluations each"),
+        }
+        controls = {**self.source.controls, "network": network, "optimise": optimise}
+        strips = [look.Strip([self.original, self.chart]), *self.films.values()]
+        super().__init__([[*self.source.controls.values(), network, optimise]], controls, strips, steps="evaluations")
+        self.begin(settings)
+
+    def compute(self, settings, watch):
+        """Return the `Film`: inverse networks at once, optimisation layer by layer in steps."""
+        chosen, name = self.source.picture(settings), settings["network"]
+        model, shapes = self.shelf.opened(name)
+        layers = [layer for layer in self.layers if layer in shapes]
+        codes = codes_of(model, chosen.x, layers)
+        trained = [layer for layer in layers if layer in self.shelf.inverse_layers(name)]
+        decoded = {layer: framed(self.shelf.inverse(name, layer)(codes[layer]), chosen.x) for layer in trained}
+        film = Film(chosen, decoded, {})
+        if not settings["optimise"]:
+            return film
+        total = EVALUATIONS * len(layers)
+        for i, layer in enumerate(layers):
+            if watch(Step(i * EVALUATIONS, total, picture=film, note=layer)) == STOP:
+                break
+            found = self._optimised(name, layer, codes[layer], chosen.x, Part(watch, i * EVALUATIONS, total, layer))
+            film = film._replace(optimised={**film.optimised, layer: framed(found.x, chosen.x)})
+        return film
+
+    def _optimised(self, name, layer, code, x, watch):
+        """Return the inversion of one layer by optimisation, from memory if it is there."""
+        key = (x.cpu().numpy().tobytes(), name, layer)
+        phi = representation(self.shelf.opened(name).model, layer)
+        found = self.memory.recall(key) or inversion.invert(phi, code, steps=EVALUATIONS, watch=watch)
+        return self.memory.keep(key, found) if found.complete else found
+
+    def show(self, result, settings):
+        """Paint both strips and the curve."""
+        self.live(result)
+
+    def live(self, picture):
+        """Paint the film as far as it is there."""
+        film, x = picture, picture.chosen.x
+        plain = measure.psnr(x.mean(dim=(2, 3), keepdim=True).expand_as(x), x).item()
+        self.original.paint(look.enlarged(x), f"{film.chosen.words}\nits mean colour alone has {plain:.1f} dB")
+        for kind, tiles in (("decoded", self.decoded), ("optimised", self.optimised)):
+            frames = getattr(film, kind)
+            self.films[kind].unveil(bool(frames))
+            for layer, tile in tiles.items():
+                tile.unveil(layer in frames)
+                if layer in frames:
+                    tile.paint(look.enlarged(frames[layer].x, SMALL), f"{frames[layer].psnr:.1f} dB")
+        curves = {"inverse network": film.decoded, "optimisation": film.optimised}
+        curves = {words: {layer: f.psnr for layer, f in frames.items()} for words, frames in curves.items() if frames}
+        layers = [layer for layer in self.layers if any(layer in frames for frames in curves.values())]
+        self.chart.unveil(bool(curves))
+        if curves:
+            self.chart.paint(chart.curves(layers, curves, ("mean colour", plain), CHART))
+
+
+class Part:
+    """A `watch` for one layer of many: counts on where the layer before ended."""
+
+    def __init__(self, watch, done, total, note):
+        self.watch, self.done, self.total, self.note = watch, done, total, note
+
+    def __call__(self, step):
+        """Pass a step on, counted over all layers, without its picture."""
+        return self.watch(Step(self.done + step.done, self.total, step.loss, note=self.note))
+
+
+def codes_of(model, x, layers):
+    """Return the codes of one picture at some layers, all from one forward pass."""
+    with torch.no_grad(), capture(model, *(layer for layer in layers if layer != PROBABILITIES)) as seen:
+        probabilities = model(x).softmax(1)
+    return {layer: probabilities if layer == PROBABILITIES else seen[layer] for layer in layers}
+
+
+def framed(x, original):
+    """Return a reconstruction with its PSNR."""
+    return Frame(x.detach(), measure.psnr(x.detach(), original).item())

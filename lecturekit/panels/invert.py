@@ -1,0 +1,148 @@
+"""Inversion by optimisation, live: noise becomes a picture that the layer cannot tell from the original."""
+
+import dataclasses
+from typing import NamedTuple
+
+import torch
+
+from lecturekit import inversion, measure
+from lecturekit.inversion import representation
+from lecturekit.panels import controls as knobs
+from lecturekit.panels import look
+from lecturekit.panels.base import Memory, Panel
+from lecturekit.panels.shelf import Shelf, names_of_classes
+from lecturekit.panels.source import Chosen, Source
+
+SOLVERS = {"lbfgs": inversion.lbfgs, "adam": inversion.adam}
+HOLDS = {"pixels": inversion.Pixels, "fourier": inversion.Fourier, "deep prior": inversion.DeepPrior}
+
+
+class Inverted(NamedTuple):
+    """The result of the panel.
+
+    Attributes:
+        chosen: the original and its name.
+        found: the `inversion.Inversion`.
+        psnr: of the reconstruction against the original, in decibels.
+        said: (class, probability) that the network gives to the original, and to the reconstruction.
+    """
+
+    chosen: Chosen
+    found: inversion.Inversion
+    psnr: float
+    said: tuple
+
+
+class Invert(Panel):
+    """Invert any layer of any network by optimisation and watch.
+
+    From code: ``panel.set(world=, picture=, photograph=, upload=, network=, layer=, solver=, hold=, alpha=, tv=,
+    restarts=, evaluations=)``; ``panel.result`` is an `Inverted`.
+
+    A run begins whenever a control was moved; *Start* repeats one that was stopped.  Going back to settings that were
+    computed before shows them at once.
+
+    Args:
+        networks: see `shelf.Shelf`.
+        world, size: see `source.Source`.
+        settings: where the controls stand at first, e.g. ``layer="conv3"``.
+    """
+
+    def __init__(self, networks=None, *, world="picturebook", size=64, **settings):
+        self.shelf, self.source = Shelf(networks, size=size), Source(world, size, live=False)
+        self.memory = Memory()
+        network = knobs.menu("Network", self.shelf.options())
+        layers = list(self.shelf.opened(network.value).shapes)
+        network.observe(self._network_changed, names="value")
+        chosen = {
+            "network": network,
+            "layer": knobs.walk("Layer", layers, "conv3" if "conv3" in layers else None, live=False),
+            "solver": knobs.menu("Solver", [("L-BFGS", "lbfgs"), ("Adam", "adam")]),
+            "hold": knobs.menu("Picture held as", list(HOLDS)),
+            "alpha": knobs.weight("α-norm, weight", 1e-3),
+            "tv": knobs.weight("Total variation, weight", 1e-3),
+            "restarts": knobs.slider("Restarts", 1, 8, 1, live=False),
+            "evaluations": knobs.slider("Evaluations", 20, 400, 100, step=20, live=False),
+        }
+        self.original, self.rebuilt = look.Picture("Original"), look.Picture("Reconstruction")
+        self.spread = look.Picture("Spread of the restarts")
+        top = [[*self.source.controls.values(), network, chosen["layer"]], [chosen[name] for name in list(chosen)[2:]]]
+        strip = look.Strip([self.original, self.rebuilt, self.spread])
+        super().__init__(top, {**self.source.controls, **chosen}, [strip], steps="evaluations")
+        self.begin(settings)
+
+    def _network_changed(self, event):
+        with self.together():
+            knobs.offer(self.controls["layer"], list(self.shelf.opened(event["new"]).shapes))
+
+    def compute(self, settings, watch):
+        """Return the `Inverted` for the settings, from memory if it is there."""
+        chosen = self.source.picture(settings)
+        key = (chosen.x.cpu().numpy().tobytes(), *(settings[name] for name in list(self.controls)[4:]))
+        known = self.memory.recall(key)
+        if known:
+            return known
+        model = self.shelf.opened(settings["network"]).model
+        result = inverted(model, chosen, settings, watch)
+        return self.memory.keep(key, result) if result.found.complete else result
+
+    def show(self, result, settings):
+        """Paint original, reconstruction and, with several restarts, where they differ."""
+        (name, share), (name_after, share_after) = result.said
+        x, found = result.chosen.x, result.found
+        self.original.paint(look.enlarged(x), f"{result.chosen.words}\nthe network says {name}, {100 * share:.1f} %")
+        words = f"PSNR {result.psnr:.1f} dB, feature error {found.feature_error.item():.2g}"
+        words += f"\nthe network says {name_after}, {100 * share_after:.1f} %"
+        self.rebuilt.paint(look.enlarged(found.x), words, title=f"Reconstruction from {settings['layer']}")
+        self.spread.unveil(len(found.restarts) > 1)
+        if len(found.restarts) > 1:
+            self.spread.paint(*spread(found.spread()[0]))
+
+    def live(self, picture):
+        """Paint the original, and the reconstruction as it is now."""
+        chosen, layer, x = picture
+        self.original.paint(look.enlarged(chosen.x), chosen.words)
+        self.spread.unveil(False)
+        title = f"Reconstruction from {layer}"
+        if x is not None:
+            self.rebuilt.paint(look.enlarged(x), f"PSNR {measure.psnr(x, chosen.x).item():.1f} dB so far", title=title)
+
+
+def inverted(model, chosen, settings, watch):
+    """Invert one layer as the settings say, and measure what came out."""
+    phi = representation(model, settings["layer"])
+
+    def passing_on(step):
+        return watch(dataclasses.replace(step, picture=(chosen, settings["layer"], step.picture)))
+
+    with torch.no_grad():
+        phi0 = phi(chosen.x)
+    found = inversion.invert(
+        phi,
+        phi0,
+        prior=inversion.natural(alpha=settings["alpha"], tv=settings["tv"]),
+        size=tuple(chosen.x.shape[-2:]),
+        steps=settings["evaluations"],
+        restarts=settings["restarts"],
+        solver=SOLVERS[settings["solver"]],
+        hold=HOLDS[settings["hold"]],
+        watch=passing_on,
+    )
+    said = tuple(zip(*said_of(model, torch.cat([chosen.x, found.x])), strict=True))
+    return Inverted(chosen, found, measure.psnr(found.x, chosen.x).item(), said)
+
+
+def said_of(model, x):
+    """Return the likeliest class of each picture and its probability, as two lists."""
+    with torch.no_grad():
+        probabilities = model(x).softmax(1)
+    names = names_of_classes(model, probabilities.shape[1])
+    share, best = probabilities.max(1)
+    return [names[i] for i in best.tolist()], share.tolist()
+
+
+def spread(values):
+    """Return the picture and the caption of a map of standard deviations (H, W)."""
+    high = values.max().item()
+    words = f"dark: all restarts agree; yellow: up to ±{high:.2g}\nbright is what the code leaves open"
+    return look.map_png(values, 0.0, high, signed=False), words

@@ -1,0 +1,135 @@
+"""Each change of a picture is what a slow loop over its pixels says, and depends on its generator alone."""
+
+import pytest
+import torch
+
+from lecturekit.augment import light, mirror, mixed, pixels, shift
+
+
+def dice(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def pictures(count=6, dtype=torch.float32):
+    return torch.rand(count, 3, 4, 7, generator=dice(1), dtype=dtype)
+
+
+CHANGES = {
+    "mirror": mirror,
+    "shift": lambda x, generator: shift(x, generator, pad=2),
+    "light": lambda x, generator: light(x, generator, strength=0.5),
+    "mixed": lambda x, generator: mixed(x, generator, 0.7)[0],
+}
+every_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+
+
+@every_change
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pixels_stay_pixels(change, dtype):
+    x = pictures(dtype=dtype)
+    before = x.clone()
+    changed = change(x, dice())
+    assert changed.shape == x.shape
+    assert changed.dtype == dtype
+    assert changed.min() >= 0
+    assert changed.max() <= 1
+    assert torch.equal(x, before), "what came in is left alone"
+    assert not torch.equal(changed, x)
+
+
+@every_change
+def test_the_generator_alone_decides(change):
+    x, state = pictures(), torch.get_rng_state()
+    assert torch.equal(change(x, dice(3)), change(x, dice(3)))
+    assert not torch.equal(change(x, dice(3)), change(x, dice(4)))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@every_change
+def test_no_pictures_stay_no_pictures(change):
+    assert change(pictures(0), dice()).shape == (0, 3, 4, 7)
+
+
+def test_stored_pictures_become_pixels_with_colours_first():
+    stored = torch.arange(2 * 4 * 7 * 3, dtype=torch.uint8).view(2, 4, 7, 3)
+    x = pixels(stored)
+    assert x.shape == (2, 3, 4, 7)
+    for n, c, i, j in [(0, 0, 0, 0), (1, 2, 3, 6), (1, 0, 2, 5)]:
+        assert x[n, c, i, j].item() == pytest.approx(stored[n, i, j, c].item() / 255)
+    assert pixels(torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 2, 1)).flatten().tolist() == [0, 1]
+    assert x.is_contiguous(memory_format=torch.channels_last), "the layout in which convolutions are quick"
+
+
+def test_mirror_turns_a_picture_or_leaves_it():
+    x = pictures(400)
+    changed = mirror(x, dice())
+    turned = 0
+    for before, after in zip(x, changed, strict=True):
+        if torch.equal(after, before.flip(-1)):
+            turned += 1
+        else:
+            assert torch.equal(after, before)
+    assert 160 < turned < 240, "every second one, on average"
+
+
+def shift_spec(x, top, left, pad):
+    """The definition: walk over the edge and you walk back, as between two mirrors at the outermost pixels."""
+    height, width = x.shape[-2:]
+
+    def inside(place, size):
+        place = abs(place)
+        return 2 * (size - 1) - place if place >= size else place
+
+    moved = torch.empty_like(x)
+    for i in range(height):
+        for j in range(width):
+            moved[:, i, j] = x[:, inside(i + top - pad, height), inside(j + left - pad, width)]
+    return moved
+
+
+def test_shift_moves_every_picture_by_its_own_draw():
+    x, pad = pictures(40), 2
+    changed = shift(x, dice(), pad)
+    seen, moves = set(), [(top, left) for top in range(5) for left in range(5)]
+    for before, after in zip(x, changed, strict=True):
+        found = [move for move in moves if torch.equal(after, shift_spec(before, *move, pad))]
+        assert len(found) == 1
+        seen.add(found[0])
+    assert {top for top, _ in seen} == {left for _, left in seen} == set(range(5)), "all moves occur, both ways"
+    assert len(seen) > 10, "rows and columns are drawn apart"
+
+
+def test_shift_by_nothing_is_nothing():
+    assert torch.equal(shift(pictures(), dice(), 0), pictures())
+
+
+def test_light_is_one_gain_per_picture_and_one_tint_per_colour():
+    x = pictures(300, torch.float64) * 0.1 + 0.4  # nothing is clipped
+    changed = light(x, dice(), strength=0.2)
+    gains, tints = [], []
+    for before, after in zip(x, changed, strict=True):
+        for c in range(3):
+            gain = (after[c].max() - after[c].min()) / (before[c].max() - before[c].min())
+            tint = (after[c] - gain * before[c]).mean()
+            torch.testing.assert_close(after[c], gain * before[c] + tint)
+            gains.append(gain.item())
+            tints.append(tint.item())
+        assert gains[-3:] == pytest.approx([gains[-1]] * 3), "one gain for all colours"
+    assert min(gains) == pytest.approx(0.8, abs=0.01)
+    assert max(gains) == pytest.approx(1.2, abs=0.01)
+    assert min(tints) == pytest.approx(-0.1, abs=0.005)
+    assert max(tints) == pytest.approx(0.1, abs=0.005)
+
+
+def test_light_of_no_strength_is_the_same_light():
+    assert torch.equal(light(pictures(), dice(), 0.0), pictures())
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.7, 0.5])
+def test_mixed_blends_each_picture_with_another_of_the_batch(weight):
+    x = pictures()
+    blended, order = mixed(x, dice(), weight)
+    assert sorted(order.tolist()) == list(range(6))
+    assert order.tolist() != list(range(6))
+    for n in range(6):
+        torch.testing.assert_close(blended[n], weight * x[n] + (1 - weight) * x[order[n]])
