@@ -1,4 +1,4 @@
-"""The ``lecturekit`` command: ``lecturekit train NAME``, ``lecturekit claims``, ``lecturekit networks``."""
+"""The ``lecturekit`` command: ``lecturekit doctor``, ``train NAME``, ``claims``, ``networks``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +38,17 @@ def train(
     card = ship(RECIPES[name], trained, folder=folder)
     typer.echo(f"Wrote {folder / name}.safetensors ({card['bytes']:,} bytes) and its card: {card['measured']}")
     typer.echo(f"To train it from the beginning again, delete {states / name}.safetensors first.")
+
+
+@app.command()
+def doctor():
+    """Say whether this machine is ready for the course, and how to mend what is not."""
+    from lecturekit.doctor import WRONG, check
+
+    report = check()
+    typer.echo(f"{report}\n\n{report.verdict()}")
+    if any(finding.state == WRONG for finding in report):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -10,7 +10,7 @@ class Table(list):
     """A list of named tuples, all of one kind, that shows itself as a table.
 
     Attributes:
-        columns: the names of the fields, in order; the first two words of a name are separated by an underscore.
+        columns: the names of the fields, in order; an underscore is shown as a space.
     """
 
     def __init__(self, rows, columns=()):

@@ -15,10 +15,10 @@ LIBRARY = ROOT / "lecturekit"
 FLOORS = [
     ["errors", "devices", "files", "progress", "download", "pixels", "tables"],
     ["pictures", "networks", "measure", "plots"],
-    ["receptive", "capture"],
+    ["capture"],
     ["inversion", "deconv", "features", "attacks"],
     ["augment", "training", "recipes", "shipping", "privacy", "panels"],
-    ["claims", "course"],
+    ["claims", "course", "doctor"],
     ["__main__"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -29,7 +29,7 @@ STRANGERS = {(one, other) for one in SUBJECTS for other in SUBJECTS if one != ot
     ("measure", "networks"),
 }
 SLOW = {"torchvision", "matplotlib", "ipywidgets", "skimage", "sklearn", "IPython"}
-MAY_LOAD_SLOW = ("plots.py", "panels/")  # these packages are their subject
+MAY_LOAD_SLOW = ("plots", "panels")  # these packages are their subject
 
 
 def modules():

@@ -18,13 +18,20 @@ repository does it; a picture of vertical stripes then has a total variation of 
 Source: Mahendran & Vedaldi 2016, arXiv:1512.02017, sections 3.2 and 4; constants from the authors' code.
 """
 
+import torch
+from torch.autograd.function import once_differentiable
+
 ALPHA, BETA = 6, 2
 B = 80 / 255  # typical distance of a pixel's colour from the mean, in [0, 1] units
 V = B / 6.5  # typical length of the gradient in one pixel
+SMOOTH = 1e-10  # squared differences far below a grey level: 1e-5 of the range
 
 
 def alpha_norm(x, alpha=ALPHA):
-    """Sum of each pixel's distance from middle grey to the power alpha: it bounds the range.  (N, C, H, W) -> (N,)."""
+    """Sum of each pixel's distance from middle grey to the power alpha: it bounds the range.  (N, C, H, W) -> (N,)
+
+    ``alpha`` is at least 2; below, middle grey itself has no slope.
+    """
     return ((x - 0.5) ** 2).sum(dim=1).pow(alpha / 2).sum(dim=(-2, -1))
 
 
@@ -34,11 +41,12 @@ def total_variation(x, beta=BETA):
     The last row and the last column have no neighbour below or to the right and are left out of the sum.
     For ``beta`` below 2 edges cost less than slopes of the same height, and the result shows isolated spikes.
     """
-    down = x[..., 1:, :-1] - x[..., :-1, :-1]  # '...' protects N and C: x[:, 1:, :-1] on a batch
-    right = x[..., :-1, 1:] - x[..., :-1, :-1]  # would compare colours instead of rows
+    here = x[..., :-1, :-1]  # '...' protects N and C: x[:, 1:, :-1] on a batch
+    down = x[..., 1:, :-1] - here  # would compare colours instead of rows
+    right = x[..., :-1, 1:] - here
     squared = down**2 + right**2
-    if beta != 2:  # the root of zero has no finite slope
-        squared = squared.clamp(min=1e-10).pow(beta / 2)
+    if beta != 2:  # the root of zero has no finite slope: move the corner a little, and the value back
+        squared = (squared + SMOOTH).pow(beta / 2) - SMOOTH ** (beta / 2)
     return squared.sum(dim=(-3, -2, -1))
 
 
@@ -52,11 +60,41 @@ def natural(*, alpha=1.0, tv=1.0):
 
     def prior(x):
         pixels = x.shape[-2] * x.shape[-1]
-        cost = 0 * x[:, 0, 0, 0]  # keeps shape (N,), device and type when both weights are zero
-        if alpha:
-            cost = cost + alpha / (pixels * B**ALPHA) * alpha_norm(x)
-        if tv:
-            cost = cost + tv / (pixels * V**BETA) * total_variation(x)
-        return cost
+        return WeightedSum.apply(x, alpha / (pixels * B**ALPHA), tv / (pixels * V**BETA))
 
     return prior
+
+
+class WeightedSum(torch.autograd.Function):
+    """``a * alpha_norm(x) + b * total_variation(x)`` for alpha 6 and beta 2, with the gradient written out.
+
+    Optimisation asks for it at every step.  By hand it takes a fifth of the time that autograd takes for the two
+    functions above, which is a tenth of what a small network takes for its own passes.
+    """
+
+    @staticmethod
+    def forward(ctx, x, a, b):
+        """(N, C, H, W) -> (N,); the gradient is made on the way, since both need the same differences."""
+        x = x.detach()
+        grad = x - 0.5
+        distance = (grad * grad).sum(dim=1, keepdim=True)  # squared, (N, 1, H, W)
+        slope = distance * distance  # d^4; the cost is d^6 and its gradient 6 d^4 (x - 1/2)
+        cost = a * (slope * distance).sum(dim=(1, 2, 3))
+        grad *= slope.mul_(6 * a)
+        here = x[..., :-1, :-1]
+        down, right = x[..., 1:, :-1] - here, x[..., :-1, 1:] - here
+        cost += b * ((down * down).sum(dim=(1, 2, 3)) + (right * right).sum(dim=(1, 2, 3)))
+        down *= 2 * b
+        right *= 2 * b
+        grad[..., 1:, :-1] += down  # each difference pushes its two pixels apart or together
+        grad[..., :-1, 1:] += right
+        grad[..., :-1, :-1] -= down.add_(right)
+        ctx.save_for_backward(grad)
+        return cost
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, weight):
+        """(N,) -> (N, C, H, W)."""
+        (grad,) = ctx.saved_tensors
+        return weight[:, None, None, None] * grad, None, None

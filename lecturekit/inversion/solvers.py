@@ -34,13 +34,13 @@ def adam(picture, losses, *, rate=0.05):
         rate: step size, in the units of the picture's parameters.
     Yields: (pictures (N, C, H, W), losses (N,)) of each evaluation, detached; without end.
     """
-    optimiser = torch.optim.Adam(picture.parameters(), lr=rate)
+    parameters = list(picture.parameters())
+    optimiser = torch.optim.Adam(parameters, lr=rate)
     while True:
-        x = picture()
-        loss = losses(x)  # (N,)
-        optimiser.zero_grad(set_to_none=True)
-        loss.sum().backward()  # the pictures are independent: their gradients do not mix
-        yield x.detach(), loss.detach()
+        x, loss, slopes = evaluate(picture, losses, parameters)
+        yield x, loss
+        for parameter, slope in zip(parameters, slopes, strict=True):
+            parameter.grad = slope
         optimiser.step()
 
 
@@ -56,69 +56,84 @@ def lbfgs(picture, losses, *, memory=MEMORY):
     theta = getattr(picture, "theta", None)
     if theta is None:
         raise InputError(f"lbfgs needs one row of parameters per picture; {type(picture).__name__} has none. Use adam.")
-    count = len(theta)
-    at, slope, loss = None, None, None  # where each picture stands: (N, D), (N, D), (N,)
-    s, y, rho = (theta.new_zeros(memory, count, n) for n in (theta[0].numel(), theta[0].numel(), 1))
-    step, direction = theta.new_ones(count, 1), None
+    at, slope, loss = None, None, None  # where each picture stands: (N, D), (N, D), (N, 1)
+    direction, step = None, 1.0  # where it goes from there, and how far: (N, D), (N, 1)
+    s, y, rho = [], [], []  # the memory, newest first: each (N, D), (N, D), (N, 1)
     while True:
-        x, trial_loss, trial_slope = evaluate(picture, losses)
+        x, trial_loss, (trial_slope,) = evaluate(picture, losses, [theta])
         yield x, trial_loss
-        trial = theta.detach().flatten(1).clone()
+        trial, trial_loss, trial_slope = theta.detach().flatten(1).clone(), trial_loss[:, None], trial_slope.flatten(1)
         if at is None:
-            accepted = torch.ones(count, dtype=torch.bool, device=theta.device)
+            accepted = torch.ones_like(trial_loss, dtype=torch.bool)
             at, slope, loss = trial, trial_slope, trial_loss
         else:
-            promised = (slope * direction).sum(1) * step[:, 0]  # negative: the descent that the slope foretells
+            promised = step * dot(slope, direction)  # negative: the descent that the slope foretells
             accepted = trial_loss <= loss + ARMIJO * promised
-            remember(s, y, rho, trial - at, trial_slope - slope, accepted)
-            at, slope = (torch.where(accepted[:, None], new, old) for new, old in ((trial, at), (trial_slope, slope)))
-            loss = torch.where(accepted, trial_loss, loss)
-        turned = downhill(slope, s, y, rho)
-        direction = turned if direction is None else torch.where(accepted[:, None], turned, direction)
-        first = 1 / slope.abs().mean(1, keepdim=True).clamp(min=1e-12) * 0.1  # nothing known yet: move about 0.1
-        fresh = torch.where((rho == 0).all(0), first, torch.ones_like(step))
-        step = torch.where(accepted[:, None], fresh, step / 2)
-        theta.data.copy_((at + step * direction).view_as(theta))
+            remember(s, y, rho, trial - at, trial_slope - slope, accepted, memory)
+            at, slope, loss = update(accepted, (trial, trial_slope, trial_loss), (at, slope, loss))
+        turned, fresh = downhill(slope, s, y, rho), first_step(slope, rho)
+        direction, step = update(accepted, (turned, fresh), (direction, step / 2))
+        with torch.no_grad():
+            theta.copy_((at + step * direction).view_as(theta))
 
 
-def evaluate(picture, losses):
-    """Return pictures, losses (N,) and slopes (N, D) at the picture's present parameters."""
-    x = picture()
-    loss = losses(x)
-    (slope,) = torch.autograd.grad(loss.sum(), picture.theta)
-    return x.detach(), loss.detach(), slope.flatten(1)
+def evaluate(picture, losses, parameters):
+    """Return pictures, losses (N,) and the slope for each parameter, where the picture stands now.
+
+    The slopes are asked for by name: `backward` would also leave some in the weights of the network.
+    """
+    with torch.enable_grad():
+        x = picture()
+        loss = losses(x)
+        slopes = torch.autograd.grad(loss.sum(), parameters)  # the pictures are independent: slopes do not mix
+    return x.detach(), loss.detach(), slopes
 
 
-def remember(s, y, rho, moved, bent, accepted):
-    """Put the newest pair in front of the memory of each picture that accepted, in place.
+def dot(a, b):
+    """Return the scalar product of each picture's row, (N, D) and (N, D) to (N, 1)."""
+    return (a * b).sum(dim=1, keepdim=True)
+
+
+def update(accepted, new, old):
+    """Return the new tensors for the pictures that accepted, (N, 1), and the old ones for the others."""
+    if accepted.all():  # the common case, without copies
+        return new
+    return [torch.where(accepted, a, b) for a, b in zip(new, old, strict=True)]
+
+
+def remember(s, y, rho, moved, bent, accepted, memory):
+    """Put the newest pair in front of the memory of each picture that accepted, in place; the oldest falls out.
 
     A pair with s'y <= 0 would make the curvature negative and the next direction an ascent: it is left out.
     """
-    curvature = (moved * bent).sum(1, keepdim=True)  # (N, 1)
-    keep = accepted & (curvature[:, 0] > 1e-10 * (bent * bent).sum(1))
-    if keep.all():  # the common case, without copying by index
-        for memory, newest in ((s, moved), (y, bent), (rho, 1 / curvature)):
-            memory.copy_(memory.roll(1, dims=0))
-            memory[0] = newest
-    elif keep.any():
-        for memory, newest in ((s, moved), (y, bent), (rho, 1 / curvature)):
-            memory[1:, keep] = memory[:-1, keep].clone()
-            memory[0, keep] = newest[keep]
+    curvature = dot(moved, bent)
+    keep = accepted & (curvature > 1e-10 * dot(bent, bent))  # (N, 1)
+    if not keep.any():
+        return
+    for memories, newest in ((s, moved), (y, bent), (rho, 1 / curvature)):
+        shifted = [newest, *memories][:memory]
+        unshifted = [*memories, torch.zeros_like(newest)]  # rho = 0 marks an empty place
+        memories[:] = update(keep, shifted, unshifted[: len(shifted)])
+
+
+def first_step(slope, rho):
+    """Return the step to try first, (N, 1): 1 where the memory knows the scale, else a move of about 0.1 a number."""
+    step = 0.1 / slope.abs().mean(dim=1, keepdim=True).clamp(min=1e-12)
+    return torch.where(rho[0] == 0, step, 1.0) if rho else step
 
 
 def downhill(slope, s, y, rho):
-    """Return ``-H slope`` for each picture: Nocedal & Wright, algorithm 7.4, the two-loop recursion.
+    """Return ``-H slope`` for each picture (N, D): Nocedal & Wright, algorithm 7.4, the two-loop recursion.
 
-    Empty places of the memory have rho = 0 and change nothing.  All tensors start with (memory, N, ...) or (N, ...).
+    Empty places of the memory have rho = 0 and change nothing.
     """
-    q, alphas = slope.clone(), []
-    used = int((rho != 0).any(dim=1).sum())
-    for i in range(used):  # newest first
-        alphas.append(rho[i] * (s[i] * q).sum(1, keepdim=True))
-        q -= alphas[i] * y[i]
-    if used:  # H_0 = s'y / y'y of the newest pair: how far the last step went per change of slope
-        newest = (y[0] * y[0]).sum(1, keepdim=True) * rho[0]
-        q *= torch.where(newest > 0, 1 / newest.clamp(min=1e-20), 1.0)
-    for i in reversed(range(used)):
-        q += s[i] * (alphas[i] - rho[i] * (y[i] * q).sum(1, keepdim=True))
-    return -q
+    q, alphas = -slope, []
+    for s_i, y_i, rho_i in zip(s, y, rho, strict=True):  # newest first
+        alphas.append(rho_i * dot(s_i, q))
+        q.addcmul_(alphas[-1], y_i, value=-1)
+    if rho:  # H_0 = s'y / y'y of the newest pair: how far the last step went per change of slope
+        bend = rho[0] * dot(y[0], y[0])
+        q /= torch.where(bend > 0, bend, 1.0)
+    for s_i, y_i, rho_i, alpha in reversed(list(zip(s, y, rho, alphas, strict=True))):
+        q.addcmul_(alpha - rho_i * dot(y_i, q), s_i)
+    return q

@@ -41,17 +41,17 @@ class Panel(widgets.VBox):
     """The base of all panels; it shows itself when it is the last line of a notebook cell.
 
     Args:
-        top: widgets above the pictures, row by row.
         controls: the controls by the name that `set` knows them under, those that others depend on first.
         strips: the pictures, each a `look.Strip`.
         steps: what the work counts, e.g. ``"evaluations"``, if it takes longer than a blink and can be stopped.
+        steps_if: the name of the box to tick for such work; without it the knobs for it are hidden.
 
     Attributes:
         trouble: the error of the latest computation, or None.
         milliseconds: from the latest event until the picture was handed to the browser.
     """
 
-    def __init__(self, top, controls, strips, steps=None):
+    def __init__(self, controls, strips, steps=None, steps_if=None):
         self.controls, self.strips, self.steps = dict(controls), strips, steps
         self.trouble, self.milliseconds = None, 0.0
         self._result, self._muted, self._lock = None, 0, threading.RLock()
@@ -59,8 +59,8 @@ class Panel(widgets.VBox):
         self._says = widgets.HTML(layout=widgets.Layout(display="none"))
         self._pictures = widgets.VBox(list(strips))
         self._pictures.add_class("lk-strip")
-        top = [row(*line) for line in top]
-        super().__init__([widgets.HTML(STYLE), *top, self._says, self._pictures, self._foot()])
+        top = row(*self.controls.values(), kind="lk-controls")
+        super().__init__([widgets.HTML(STYLE), top, self._says, self._pictures, self._foot()])
         self.layout.overflow = "visible"
         self.add_class("lk-panel")
         for control in self.controls.values():
@@ -231,13 +231,17 @@ class Panel(widgets.VBox):
         self._clock, self._time = knobs.tick("show milliseconds"), widgets.HTML()
         self._clock.observe(self._switch_clock, names="value")
         line = [knobs.button("Reset", "Put every control back to where it was", self.reset), self._clock, self._time]
-        if self.steps:
-            self.stop_button = knobs.button("■ Stop", "End the work; the best so far stays", self.stop)
-            self.start_button = knobs.button("▶ Start", "Compute with these settings", self._ask)
-            self.stop_button.disabled = True
-            self._bar, self._status = widgets.IntProgress(layout=widgets.Layout(width="220px")), widgets.HTML()
-            line = [self.start_button, self.stop_button, self._bar, self._status, *line]
-        return row(*line)
+        if not self.steps:
+            return row(*line)
+        self.stop_button = knobs.button("■ Stop", "End the work; the best so far stays", self.stop)
+        self.start_button = knobs.button("▶ Start", "Compute with these settings", self._ask)
+        self.stop_button.disabled = True
+        self._bar, self._status = widgets.IntProgress(layout=widgets.Layout(width="220px")), widgets.HTML()
+        working = [self.start_button, self.stop_button, self._bar, self._status]
+        if self.steps_if:
+            for widget in working:
+                widgets.dlink((self.controls[self.steps_if], "value"), (widget.layout, "display"), hidden_unless)
+        return row(*working, *line)
 
     def _switch_clock(self, event):
         self._time.value = f"<div class='lk-status'>{self.milliseconds:.0f} ms</div>" if event["new"] else ""
@@ -318,6 +322,11 @@ class Memory:
 def status(words, note=""):
     """Return words for the line below the pictures as HTML that a screen reader reads out."""
     return f"<div class='lk-status' role='status'>{html.escape(' · '.join(filter(None, (words, note))))}</div>"
+
+
+def hidden_unless(wanted):
+    """Return how a widget is displayed that is wanted or not."""
+    return "" if wanted else "none"
 
 
 def walk_through(widget):

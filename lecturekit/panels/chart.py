@@ -8,10 +8,10 @@ import functools
 from PIL import Image, ImageDraw, ImageFont
 
 from lecturekit.panels.look import packed
+from lecturekit.plots import BASELINE, ORIGINAL
 
 TWICE = 2
-INK, GREY, RULES = "#222222", "#666666", "#E4E4E4"
-LOOKS = (("#0072B2", "circle"), ("#009E73", "triangle"), ("#D55E00", "square"))  # never colour alone
+INK, RULES = "#222222", "#DDDDDD"
 TEXT = 15  # pixels on the screen
 
 
@@ -30,7 +30,7 @@ def bars(names, values, width=528, line=28):
     for i, (name, value) in enumerate(zip(names, values, strict=True)):
         middle, end = TWICE * (i * line + line / 2), left + max(2, value * (right - left))
         pen.text((left - 20, middle), shortened(name), INK, font(TWICE * TEXT), anchor="rm")
-        pen.rectangle((left, middle - 18, end, middle + 18), fill=LOOKS[0][0])
+        pen.rectangle((left, middle - 18, end, middle + 18), fill=ORIGINAL.colour)
         pen.text((end + 16, middle), f"{100 * value:.1f} %", INK, font(TWICE * TEXT), anchor="lm")
     return packed(sheet)
 
@@ -40,11 +40,11 @@ def curves(names, series, level, width=620, height=256):
 
     Args:
         names: of the layers, from left to right.
-        series: from the name of a curve to its values by layer.
+        series: from the name of a curve to its `plots.Look` and its values by layer.
         level: words and value of the dashed line.
     """
     sheet, pen = canvas(width, height)
-    values = [level[1], *(value for curve in series.values() for value in curve.values())]
+    values = [level[1], *(value for _, curve in series.values() for value in curve.values())]
     low, high = 5 * (min(values) // 5), 5 * (max(values) // 5 + 1)
     left, right, top, bottom = 2 * 52, 2 * (width - 40), 2 * 40, 2 * (height - 34)
     place = lambda i, value: (  # noqa: E731  from layer and decibels to pixels
@@ -59,8 +59,8 @@ def curves(names, series, level, width=620, height=256):
         short = "prob." if name == "probabilities" else name
         pen.text((place(i, low)[0], bottom + 14), short, INK, font(26), anchor="mt")
     dashes(pen, left, right, place(0, level[1])[1])
-    pen.text((right, place(0, level[1])[1] - 8), level[0], GREY, font(26), anchor="rb")
-    for (words, curve), (colour, mark), at in zip(series.items(), LOOKS, range(9), strict=False):
+    pen.text((right, place(0, level[1])[1] - 8), level[0], BASELINE.colour, font(26), anchor="rb")
+    for at, (words, ((colour, mark), curve)) in enumerate(series.items()):
         points = [place(names.index(name), value) for name, value in curve.items()]
         pen.line(points, fill=colour, width=5)
         for point in points:
@@ -79,15 +79,15 @@ def canvas(width, height):
 def dashes(pen, left, right, y):
     """Draw a dashed line from left to right."""
     for x in range(round(left), round(right), 24):
-        pen.line((x, y, x + 14, y), fill=GREY, width=3)
+        pen.line((x, y, x + 14, y), fill=BASELINE.colour, width=3)
 
 
 def draw_mark(pen, point, colour, mark, size=11):
-    """Draw a circle, a triangle or a square round a point."""
+    """Draw matplotlib's marker o, ^ or s round a point."""
     x, y = point
-    if mark == "circle":
+    if mark == "o":
         pen.ellipse((x - size, y - size, x + size, y + size), fill=colour)
-    elif mark == "triangle":
+    elif mark == "^":
         pen.polygon([(x, y - size - 2), (x - size - 2, y + size), (x + size + 2, y + size)], fill=colour)
     else:
         pen.rectangle((x - size, y - size, x + size, y + size), fill=colour)

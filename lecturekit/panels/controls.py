@@ -9,7 +9,7 @@ from traitlets import TraitError
 from lecturekit.errors import InputError, unknown
 from lecturekit.files import regular
 
-WIDTH = "310px"
+LABEL = "112px"  # room for the name of a control: all sliders begin below each other
 WEIGHTS = ((0.0, "off"),) + tuple(
     (digit * 10**power, f"{digit} × 10{''.join('⁰¹²³⁴⁵⁶⁷⁸⁹'[int(d)] if d != '-' else '⁻' for d in str(power))}")
     for power in range(-6, 1)
@@ -65,8 +65,8 @@ def offer(control, options):
 
 
 def look():
-    """The arguments that give every control the same size, with as much room for its name as this needs."""
-    return {"style": {"description_width": "initial"}, "layout": widgets.Layout(width=WIDTH)}
+    """The arguments that give every control the same size; the style sheet puts them into columns."""
+    return {"style": {"description_width": LABEL}, "layout": widgets.Layout(width="auto")}
 
 
 def put(name, control, value):

@@ -13,10 +13,11 @@ from lecturekit.panels import controls as knobs
 from lecturekit.panels.base import Memory, Panel
 from lecturekit.panels.shelf import Shelf
 from lecturekit.panels.source import Chosen, Source
+from lecturekit.plots import DECODED, OPTIMISED
 from lecturekit.progress import STOP, Step
 
 EVALUATIONS = 60  # a layer
-SMALL = 112  # pixels a side of one picture of the strip
+SMALL = 108  # pixels a side of one picture of the strip
 CHART = 620  # pixels
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8", PROBABILITIES)
 
@@ -60,8 +61,8 @@ class Depth(Panel):
         network = knobs.menu("Network", self.shelf.options())
         optimise = knobs.tick("also by optimisation")
         self.original = look.Picture("Original")
-        self.decoded = {layer: look.Picture(layer, SMALL) for layer in layers}
-        self.optimised = {layer: look.Picture(layer, SMALL) for layer in layers}
+        self.decoded = {layer: look.Picture(layer, SMALL, smooth=True) for layer in layers}
+        self.optimised = {layer: look.Picture(layer, SMALL, smooth=True) for layer in layers}
         self.chart = look.Picture("How much comes back", CHART, smooth=True)
         self.films = {
             "decoded": look.Strip(self.decoded.values(), "By inverse networks: one forward pass each"),
@@ -69,7 +70,7 @@ class Depth(Panel):
         }
         controls = {**self.source.controls, "network": network, "optimise": optimise}
         strips = [look.Strip([self.original, self.chart]), *self.films.values()]
-        super().__init__([[*self.source.controls.values(), network, optimise]], controls, strips, steps="evaluations")
+        super().__init__(controls, strips, steps="evaluations", steps_if="optimise")
         self.begin(settings)
 
     def compute(self, settings, watch):
@@ -106,20 +107,28 @@ class Depth(Panel):
         """Paint the film as far as it is there."""
         film, x = picture, picture.chosen.x
         plain = measure.psnr(x.mean(dim=(2, 3), keepdim=True).expand_as(x), x).item()
-        self.original.paint(look.enlarged(x), f"{film.chosen.words}\nits mean colour alone has {plain:.1f} dB")
+        self.original.paint(look.enlarged(x), f"{film.chosen.words}\none colour alone: {plain:.1f} dB")
         for kind, tiles in (("decoded", self.decoded), ("optimised", self.optimised)):
             frames = getattr(film, kind)
             self.films[kind].unveil(bool(frames))
             for layer, tile in tiles.items():
                 tile.unveil(layer in frames)
                 if layer in frames:
-                    tile.paint(look.enlarged(frames[layer].x, SMALL), f"{frames[layer].psnr:.1f} dB")
-        curves = {"inverse network": film.decoded, "optimisation": film.optimised}
-        curves = {words: {layer: f.psnr for layer, f in frames.items()} for words, frames in curves.items() if frames}
-        layers = [layer for layer in self.layers if any(layer in frames for frames in curves.values())]
-        self.chart.unveil(bool(curves))
-        if curves:
-            self.chart.paint(chart.curves(layers, curves, ("mean colour", plain), CHART))
+                    tile.paint(look.enlarged(frames[layer].x, 2 * x.shape[-1]), f"{frames[layer].psnr:.1f} dB")
+        self.chart.unveil(bool(film.decoded or film.optimised))
+        if self.chart.seen:
+            self.chart.paint(self._curves(film, plain))
+
+    def _curves(self, film, plain):
+        """Return decibels over the layers as PNG bytes."""
+        kinds = {"inverse network": (DECODED, film.decoded), "optimisation": (OPTIMISED, film.optimised)}
+        series = {
+            words: (style, {layer: frame.psnr for layer, frame in frames.items()})
+            for words, (style, frames) in kinds.items()
+            if frames
+        }
+        layers = [layer for layer in self.layers if layer in film.decoded or layer in film.optimised]
+        return chart.curves(layers, series, ("one colour", plain), CHART)
 
 
 class Part:

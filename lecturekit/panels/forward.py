@@ -55,7 +55,7 @@ class ForwardPass(Panel):
         self.shelf, self.source = Shelf(networks, size=size), Source(world, size)
         network = knobs.menu("Network", self.shelf.options())
         layer = knobs.walk("Layer", list(self.shelf.opened(network.value).shapes))
-        channel = knobs.slider("Filter number", 0, self.shelf.opened(network.value).shapes[layer.value][0] - 1, 0)
+        channel = knobs.slider("Filter", 0, self.shelf.opened(network.value).shapes[layer.value][0] - 1, 0)
         everything, own_scale = knobs.tick("all maps at once"), knobs.tick("each map on its own scale")
         network.observe(self._network_changed, names="value")
         layer.observe(self._layer_changed, names="value")
@@ -63,8 +63,7 @@ class ForwardPass(Panel):
         self.map = look.Picture("Filter")
         controls = {**self.source.controls, "network": network, "layer": layer, "filter": channel}
         controls |= {"everything": everything, "own_scale": own_scale}
-        top = [[*self.source.controls.values(), network], [layer, channel, everything, own_scale]]
-        super().__init__(top, controls, [look.Strip([self.picture, self.maps, self.map])])
+        super().__init__(controls, [look.Strip([self.picture, self.maps, self.map])])
         self.begin(settings)
 
     def _network_changed(self, event):
@@ -99,12 +98,13 @@ class ForwardPass(Panel):
         if result.layer == PROBABILITIES:
             best = sorted(result.probabilities.topk(min(BARS, len(names))).indices.tolist())
             bars = chart.bars([names[i] for i in best], result.probabilities[best].tolist())
-            self.maps.paint(bars, "what the network says, in all", title="Probabilities")
+            self.maps.paint(bars, about_maps(result, own_scale), title="Probabilities")
         else:
             first = 0 if everything else result.filter // PAGE * PAGE
             shown = range(len(result.code))[first : None if everything else first + PAGE]
             title = f"{result.layer}: filters {shown[0]} to {shown[-1]} of {len(result.code)}"
             self.maps.paint(sheet(result, shown, own_scale), about_maps(result, own_scale), title=title)
+        self.map.unveil(result.code[0].numel() > 1)
         self.map.paint(large(result, own_scale), about_map(result), title=f"{result.layer}, filter {result.filter}")
 
 
@@ -139,7 +139,7 @@ def large(result, own_scale):
     if own_scale:
         high = one.abs().max()
         low = -high if low else 0.0
-    return look.map_png(one, low, high, signed=bool(ends(result.code)[0]))
+    return look.map_png(one, low, high, signed=bool(ends(result.code)[0]), place=result.place if one.any() else None)
 
 
 def ends(code):
@@ -155,14 +155,17 @@ def about_picture(result, names):
 
 
 def about_maps(result, own_scale):
-    """Return the caption of all maps: shape, mean, share of zeros, and the colours."""
+    """Return the caption of all maps: shape, mean, share of zeros, and the colours; without places, one value too."""
     code = result.code
     channels, height, width = code.shape
-    shape = f"{channels} values" if height == width == 1 else f"{channels} maps of {height} × {width}"
+    shape = f"{channels} maps of {height} × {width}"
+    if height == width == 1:
+        shape = f"number {result.filter} has the value {code[result.filter].item():.3g}\n{channels} values"
     low, high = ends(code)
     colours = f"white 0, red up to {high:.2g}, blue down to {low:.2g}" if low else f"dark 0, yellow {high:.2g}"
     colours = "colours: each map on its own scale" if own_scale else f"colours: {colours}"
-    return f"{shape}, mean {code.mean():.3g}, {100 * (code == 0).float().mean():.0f} % zeros\n{colours}"
+    words = f"{shape}, mean {code.mean():.3g}, {100 * (code == 0).float().mean():.0f} % zeros"
+    return words if result.layer == PROBABILITIES else f"{words}\n{colours}"
 
 
 def about_map(result):
@@ -170,10 +173,8 @@ def about_map(result):
     one, (row, column) = result.code[result.filter], result.place
     if not one.any():
         return "silent: all zeros for this picture"
-    if one.numel() == 1:
-        return f"value {one.item():.3g}; it sees the whole picture"
-    words = f"strongest {one[row, column]:.3g}, at row {row}, column {column}"
+    words = f"strongest {one[row, column]:.3g}\nin row {row}, column {column}"
     if result.field is None:
         return words
     top, left, bottom, right = result.field
-    return f"{words}\nit sees the frame in the picture: {bottom - top} × {right - left} pixels"
+    return f"{words}\nframe: what it sees, {bottom - top} × {right - left} pixels"

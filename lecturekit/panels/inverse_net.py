@@ -56,14 +56,13 @@ class InverseNet(Panel):
             raise InputError("none of these networks has an inverse network; train one, and pass it as inverses=")
         network = knobs.menu("Network", self.shelf.options())
         layer = knobs.walk("Layer", self.shelf.inverse_layers(network.value))
-        optimise = knobs.tick("beside it: the same code by optimisation")
+        optimise = knobs.tick("also by optimisation")
         network.observe(self._network_changed, names="value")
         self.original, self.decoded = look.Picture("Original"), look.Picture("Inverse network")
         self.optimised = look.Picture("Optimisation")
         controls = {**self.source.controls, "network": network, "layer": layer, "optimise": optimise}
-        top = [[*self.source.controls.values(), network], [layer, optimise]]
         strip = look.Strip([self.original, self.decoded, self.optimised])
-        super().__init__(top, controls, [strip], steps="evaluations")
+        super().__init__(controls, [strip], steps="evaluations", steps_if="optimise")
         self.begin(settings)
 
     def _network_changed(self, event):

@@ -14,6 +14,7 @@ from lecturekit.panels.shelf import Shelf, names_of_classes
 from lecturekit.panels.source import Chosen, Source
 
 SOLVERS = {"lbfgs": inversion.lbfgs, "adam": inversion.adam}
+WIDEST = 0.2  # of the range of a pixel; one scale for all layers, so that their spreads can be compared
 HOLDS = {"pixels": inversion.Pixels, "fourier": inversion.Fourier, "deep prior": inversion.DeepPrior}
 
 
@@ -58,17 +59,16 @@ class Invert(Panel):
             "network": network,
             "layer": knobs.walk("Layer", layers, "conv3" if "conv3" in layers else None, live=False),
             "solver": knobs.menu("Solver", [("L-BFGS", "lbfgs"), ("Adam", "adam")]),
-            "hold": knobs.menu("Picture held as", list(HOLDS)),
-            "alpha": knobs.weight("α-norm, weight", 1e-3),
-            "tv": knobs.weight("Total variation, weight", 1e-3),
+            "hold": knobs.menu("Held as", list(HOLDS)),
+            "alpha": knobs.weight("α-norm weight", 1e-3),
+            "tv": knobs.weight("TV weight", 1e-3),
             "restarts": knobs.slider("Restarts", 1, 8, 1, live=False),
             "evaluations": knobs.slider("Evaluations", 20, 400, 100, step=20, live=False),
         }
         self.original, self.rebuilt = look.Picture("Original"), look.Picture("Reconstruction")
         self.spread = look.Picture("Spread of the restarts")
-        top = [[*self.source.controls.values(), network, chosen["layer"]], [chosen[name] for name in list(chosen)[2:]]]
         strip = look.Strip([self.original, self.rebuilt, self.spread])
-        super().__init__(top, {**self.source.controls, **chosen}, [strip], steps="evaluations")
+        super().__init__({**self.source.controls, **chosen}, [strip], steps="evaluations")
         self.begin(settings)
 
     def _network_changed(self, event):
@@ -91,9 +91,9 @@ class Invert(Panel):
         (name, share), (name_after, share_after) = result.said
         x, found = result.chosen.x, result.found
         self.original.paint(look.enlarged(x), f"{result.chosen.words}\nthe network says {name}, {100 * share:.1f} %")
-        words = f"PSNR {result.psnr:.1f} dB, feature error {found.feature_error.item():.2g}"
-        words += f"\nthe network says {name_after}, {100 * share_after:.1f} %"
-        self.rebuilt.paint(look.enlarged(found.x), words, title=f"Reconstruction from {settings['layer']}")
+        words = f"PSNR {result.psnr:.1f} dB\nfeature error {found.feature_error.item():.2g}\n"
+        words += f"the network says {name_after}, {100 * share_after:.1f} %"
+        self.rebuilt.paint(look.enlarged(found.x), words, title=f"Rebuilt from {settings['layer']}")
         self.spread.unveil(len(found.restarts) > 1)
         if len(found.restarts) > 1:
             self.spread.paint(*spread(found.spread()[0]))
@@ -103,7 +103,7 @@ class Invert(Panel):
         chosen, layer, x = picture
         self.original.paint(look.enlarged(chosen.x), chosen.words)
         self.spread.unveil(False)
-        title = f"Reconstruction from {layer}"
+        title = f"Rebuilt from {layer}"
         if x is not None:
             self.rebuilt.paint(look.enlarged(x), f"PSNR {measure.psnr(x, chosen.x).item():.1f} dB so far", title=title)
 
@@ -143,6 +143,5 @@ def said_of(model, x):
 
 def spread(values):
     """Return the picture and the caption of a map of standard deviations (H, W)."""
-    high = values.max().item()
-    words = f"dark: all restarts agree; yellow: up to ±{high:.2g}\nbright is what the code leaves open"
-    return look.map_png(values, 0.0, high, signed=False), words
+    words = f"±{values.mean():.2g} on average\ndark 0, yellow ±{WIDEST} and more:\nwhat the code leaves open"
+    return look.map_png(values, 0.0, WIDEST, signed=False), words

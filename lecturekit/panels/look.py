@@ -14,32 +14,41 @@ import torch
 from matplotlib import colormaps
 from PIL import Image
 
+from lecturekit import plots
+
 SIDE = 256  # pixels a side of a picture on the screen
 GAP = 2  # pixels between two maps
 MARK = (213, 94, 0)  # vermilion of Okabe & Ito
 
 # Colours come from JupyterLab's own theme where there is one, so that panels fit its light and its dark look.
 STYLE = """<style>
-.lk-panel {--jp-widgets-font-size: 15px; --jp-widgets-inline-height: 32px; --jp-widgets-inline-label-width: auto;
+.lk-panel {--jp-widgets-font-size: 15px; --jp-widgets-inline-height: 32px; --jp-widgets-slider-handle-size: 18px;
+  --jp-widgets-slider-handle-background-color: #0072B2; --jp-widgets-slider-handle-border-color: #0072B2;
   padding: 4px 0 10px; overflow: visible}
-.lk-panel .widget-label, .lk-panel .widget-readout {font-size: 15px; color: var(--jp-ui-font-color0, #111)}
-.lk-row {flex-flow: row wrap; align-items: flex-start; gap: 6px 22px; overflow: visible}
-.lk-row > *, .lk-panel .widget-inline-hbox {margin: 0; overflow: visible}
-.lk-control {flex: 0 0 auto}
-.lk-pictures {flex-flow: row wrap; align-items: flex-start; gap: 14px 20px; margin-top: 10px; overflow: visible}
+.lk-panel .widget-label {justify-content: flex-start; text-align: left}
+.lk-panel .widget-label, .lk-panel .widget-readout, .lk-panel .widget-label-basic {font-size: 15px;
+  color: var(--jp-ui-font-color0, #111)}
+.lk-controls {display: grid; grid-template-columns: repeat(auto-fill, minmax(278px, 1fr)); gap: 6px 20px; overflow: visible;
+  max-width: 1200px; align-items: center}
+.lk-controls > * {width: auto; min-width: 0; margin: 0; overflow: visible}
+.lk-row {flex-flow: row wrap; align-items: center; gap: 6px 16px; overflow: visible; margin-top: 12px}
+.lk-row > * {margin: 0; overflow: visible}
+.lk-pictures {flex-flow: row wrap; align-items: flex-start; gap: 12px 20px; margin-top: 12px; overflow: visible}
 .lk-picture {align-items: flex-start; overflow: visible; margin: 0}
 .lk-picture img {image-rendering: pixelated; max-width: 100%; margin: 0; border-radius: 3px}
 .lk-smooth img {image-rendering: auto}
-.lk-title {font-size: 17px; font-weight: 600; line-height: 1.3; color: var(--jp-ui-font-color0, #111)}
+.lk-title {font-size: 17px; font-weight: 600; line-height: 1.5; color: var(--jp-ui-font-color0, #111)}
+.lk-small .lk-title {font-size: 15px}
+.lk-small.lk-pictures {gap: 8px 14px; margin-top: 2px}
 .lk-caption {font-size: 15px; line-height: 1.4; color: var(--jp-ui-font-color1, #333); white-space: pre-line;
-  font-variant-numeric: tabular-nums}
+  font-variant-numeric: tabular-nums; padding-top: 3px}
 .lk-strip, .lk-strip > * {overflow: visible}
-.lk-heading {font-size: 17px; font-weight: 600; line-height: 1.3; margin-top: 10px;
+.lk-heading {font-size: 17px; font-weight: 600; line-height: 1.5; margin-top: 10px;
   color: var(--jp-ui-font-color0, #111)}
 .lk-status {font-size: 15px; line-height: 32px; color: var(--jp-ui-font-color1, #333);
   font-variant-numeric: tabular-nums}
 .lk-says {font-size: 16px; line-height: 1.4; padding: 8px 14px; border-left: 5px solid #D55E00; border-radius: 3px;
-  color: #111; background: #FDEFE3; max-width: 860px}
+  color: #111; background: #FDEFE3; max-width: 860px; margin-top: 12px}
 .lk-stale {opacity: 0.35}
 </style>"""
 
@@ -50,7 +59,7 @@ class Picture(widgets.VBox):
     Args:
         title: what is shown, in a few words.
         width: pixels on the screen.
-        smooth: for drawings, which may be scaled; pictures show their pixels.
+        smooth: for drawings and small pictures, which may be scaled; others show their pixels.
 
     Attributes:
         png: the picture as PNG bytes; empty before the first `paint`.
@@ -98,8 +107,11 @@ class Strip(widgets.VBox):
     def __init__(self, pictures, heading=""):
         self.pictures, self.heading, self.seen = list(pictures), heading, True
         head = [widgets.HTML(f"<div class='lk-heading'>{html.escape(heading)}</div>")] if heading else []
-        super().__init__([*head, row(*self.pictures, kind="lk-pictures")])
+        line = row(*self.pictures, kind="lk-pictures")
+        super().__init__([*head, line])
         self.add_class("lk-strip")
+        if all(picture.width < SIDE / 2 for picture in self.pictures):
+            line.add_class("lk-small")
 
     def unveil(self, seen):
         """Show the strip, or hide it; a hidden one is not in the snapshot either."""
@@ -125,7 +137,7 @@ def framed(x, field, side=SIDE):
 
 def enlarged(x, side=SIDE):
     """Return a picture (1, 3, H, W) in [0, 1] as PNG bytes, about ``side`` pixels high."""
-    return framed(x, None, side)
+    return plots.png(x[0].clamp(0, 1), scale=max(1, round(side / x.shape[-2])))
 
 
 def packed(picture, **options):
@@ -187,6 +199,11 @@ def enlarge(sheet, scale):
     return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def map_png(values, low, high, signed):
-    """Return one map of numbers (h, w) as PNG bytes, about `SIDE` pixels high."""
-    return indexed(enlarge(shades(values[None], low, high)[0], max(1, round(SIDE / len(values)))), signed)
+def map_png(values, low, high, signed, place=None):
+    """Return one map of numbers (h, w) as PNG bytes, about `SIDE` pixels high; ``place``, (row, column), has a frame."""
+    scale = max(1, round(SIDE / len(values)))
+    sheet = enlarge(shades(values[None], low, high)[0], scale)
+    if place is not None:
+        top, left = (max(0, i * scale - 3) for i in place)
+        sheet = frame(sheet, (top, left, top + scale + 6, left + scale + 6), FRAMED, thick=3)
+    return indexed(sheet, signed)

@@ -41,7 +41,7 @@ class Source:
         names = [credit.name for credit in photographs.bundled()]
         self.controls = {
             "world": knobs.menu("World", WORLDS, world),
-            "picture": knobs.slider("Picture number", 0, PICTURES - 1, 5, live=live),
+            "picture": knobs.slider("Picture", 0, PICTURES - 1, 5, live=live),
             "photograph": knobs.walk("Photograph", names, live=live),
             "upload": widgets.FileUpload(accept="image/*", description="Choose a picture file"),
         }

@@ -20,18 +20,7 @@ _DRAW = {
     **{"cat": living.cat, "tree": living.tree, "flower": living.flower, "fish": living.fish},
     **{"car": made.car, "house": made.house, "boat": made.boat, "clock": made.clock, "rocket": made.rocket},
 }
-_TILT = {
-    "face": 18,
-    "cat": 15,
-    "car": 14,
-    "house": 9,
-    "tree": 10,
-    "flower": 22,
-    "boat": 16,
-    "fish": 28,
-    "clock": 22,
-    "rocket": 42,
-}
+_TILT = dict(zip(CLASSES, (18, 15, 14, 9, 10, 22, 16, 28, 22, 42), strict=True))  # degrees at most
 _OBJECT, _BEHIND, _LIGHT, _GRAIN = range(4)  # purposes of the four streams of dice
 
 

@@ -9,7 +9,7 @@ the rest               `use` sets the style of a notebook, `axes` makes a figure
 Pictures have one scale, 0 is black and 1 is white; positive quantities are viridis; signed ones are red and blue with
 white for zero.  No colour stands alone: a `Look` is a colour *and* a marker.
 
-The trap: a figure that pyplot made is shown twice when it is also the last line of a cell.  None here is made by pyplot,
+The trap: a figure made by pyplot is shown twice when it is also the last line of a cell.  None here is made by pyplot,
 nothing calls ``show()``, and panels may draw from any thread.
 """
 

@@ -25,19 +25,16 @@ def curve_with_intervals(ax, layers, intervals, label, look=LOOKS[0]):
     layers, intervals = list(layers), list(intervals)
     if len(layers) != len(intervals) or not layers:
         raise InputError(f"each layer needs one interval, got {len(layers)} layers and {len(intervals)} intervals")
-    known = list(getattr(ax, "_layers", ()))
-    ax._layers = known + [layer for layer in layers if layer not in known]
     estimates, low, high = np.array([(i.estimate, i.low, i.high) for i in intervals]).T
-    artist = ax.errorbar(
-        [ax._layers.index(layer) for layer in layers], estimates, yerr=[estimates - low, high - estimates],
-        label=label, color=look.colour, marker=look.marker, capsize=5, capthick=2, elinewidth=2,
-        linewidth=2.5, markersize=9, clip_on=False,
+    artist = ax.errorbar(  # names on the axis: matplotlib gives every new one the next place
+        layers, estimates, yerr=[estimates - low, high - estimates], label=label, color=look.colour,
+        marker=look.marker, markersize=9, linewidth=2.5, capsize=5, capthick=2, elinewidth=2, clip_on=False,
     )  # fmt: skip
-    slanted = dict(rotation=35, ha="right", rotation_mode="anchor") if len(ax._layers) > LONG else {}
-    ax.set_xticks(range(len(ax._layers)), ax._layers, fontsize=POINTS, **slanted)
+    names = ax.get_xticklabels()
+    for name in names if len(names) > LONG else ():
+        name.set(rotation=35, ha="right", rotation_mode="anchor")
     ax.margins(x=0.04)
-    ax.grid(axis="y", color="#DDDDDD")
-    ax.legend(fontsize=POINTS, frameon=False)
+    _finish(ax)
     return artist
 
 
@@ -53,8 +50,8 @@ def baseline(ax, interval, label):
     value = getattr(interval, "estimate", interval)
     if hasattr(interval, "low"):
         ax.axhspan(interval.low, interval.high, color=BASELINE.colour, alpha=0.15, linewidth=0)
-    line = ax.axhline(value, color=BASELINE.colour, linestyle=(0, (5, 3)), linewidth=2, marker="", label=label)
-    ax.legend(fontsize=POINTS, frameon=False)
+    line = ax.axhline(value, color=BASELINE.colour, linestyle="--", linewidth=2, marker="", label=label)
+    _finish(ax)
     return line
 
 
@@ -76,6 +73,13 @@ def losses(ax, histories, *, xlabel="evaluations", ylabel="loss"):
         steps, every = np.arange(1, len(history) + 1), max(1, len(history) // 8)
         lines += ax.plot(steps, history, label=label, color=look.colour, marker=look.marker, markevery=every)
     ax.set(xlabel=xlabel, ylabel=ylabel, yscale="log")
-    ax.grid(axis="y", color="#DDDDDD")
-    ax.legend(fontsize=POINTS, frameon=False)
+    _finish(ax)
     return lines
+
+
+def _finish(ax):
+    """Draw faint lines to read heights by, and a legend with the baselines last."""
+    ax.grid(axis="y", color="#DDDDDD")
+    handles = zip(*ax.get_legend_handles_labels(), strict=True)
+    ordered = sorted(handles, key=lambda pair: hasattr(pair[0], "get_linestyle") and pair[0].get_linestyle() == "--")
+    ax.legend(*zip(*ordered, strict=True), fontsize=POINTS, frameon=False)

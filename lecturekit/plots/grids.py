@@ -1,16 +1,17 @@
 """Pictures side by side, every pixel a sharp square.
 
-Matplotlib's own layout stretches pictures to whatever room is left, and a 64-pixel picture on 201 screen pixels has some
-pixels larger than others.  So the grid is computed here: pictures are enlarged by a whole number, text is measured, and
-everything gets the room that it needs.
+Matplotlib's own layout stretches pictures to whatever room is left, and of a 64-pixel picture on 201 screen pixels some
+pixels are larger than others.  So the grid is computed here: pictures are enlarged by a whole number, words are measured,
+and everything gets the room that it needs.
 """
 
 import io
+import math
 
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
 from PIL import Image
 
 from lecturekit.errors import InputError
@@ -20,6 +21,7 @@ from lecturekit.plots.style import DPI, PIXELS, POINTS, Sheet
 
 WIDTH = 960  # screen pixels: a notebook
 GAP = 12  # screen pixels between pictures
+TEXTS = ("title", "caption")  # above and below a picture
 LINE = round(1.35 * POINTS * DPI / 72)  # screen pixels from one line of text to the next
 
 
@@ -60,22 +62,20 @@ def feature_maps(phi, n=16, columns=8):
     phi = array(phi, 3)
     chosen = np.argsort(-np.abs(phi).mean(axis=(1, 2)), kind="stable")[:n]
     limit = float(np.abs(phi).max()) or 1.0
-    negative = phi.min() < 0
-    colours = dict(cmap="RdBu_r", vmin=-limit, vmax=limit) if negative else dict(cmap="viridis", vmin=0, vmax=limit)
+    signed = phi.min() < 0
+    colours = dict(cmap="RdBu_r" if signed else "viridis", vmin=-limit if signed else 0, vmax=limit)
     cells = [dict(values=phi[channel], title=str(channel)) for channel in chosen]
     scale = max(1, round(WIDTH / columns / (phi.shape[2] + 2)))
-    figure = _grid(_wrapped(cells, columns), None, (phi.shape[1] * scale, phi.shape[2] * scale), colours)
-    _note(figure, f"±{limit:.3g}: red and blue" if negative else f"dark 0, bright {limit:.3g}")
-    return figure
+    return _grid(_wrapped(cells, columns), None, (phi.shape[1] * scale, phi.shape[2] * scale), colours, bar=True)
 
 
-def filters(weight, columns=16):
+def filters(weight, columns=8):
     """Show the filters of a first layer as colours; grey is zero, and each filter has its own scale.
 
     Args:
         weight: (K, C, k, k) with C of 1 or 3, e.g. ``model.conv1.weight``.
         columns: of the grid.
-    Returns: a figure.
+    Returns: a figure; the numbers above the filters are those of the channels.
     Raises: InputError for filters of a deeper layer, whose channels are not colours.
     """
     if weight.dim() != 4 or weight.shape[1] not in (1, 3):
@@ -85,8 +85,9 @@ def filters(weight, columns=16):
         )
     weight = weight.detach().cpu()
     limit = weight.abs().amax(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
-    cells = [dict(values=_image(x)) for x in 0.5 + 0.5 * weight / limit]
-    scale = max(1, round(WIDTH / min(columns, len(cells)) / (weight.shape[3] + 2)))
+    shown = 0.5 + 0.5 * weight / limit
+    cells = [dict(values=_image(x), title=str(channel)) for channel, x in enumerate(shown)]
+    scale = max(1, round(0.8 * WIDTH / columns / weight.shape[3]))
     return _grid(_wrapped(cells, columns), None, (weight.shape[2] * scale, weight.shape[3] * scale), PIXELS)
 
 
@@ -99,7 +100,8 @@ def png(x, scale=4, gap=2):
         gap: white pixels between pictures, before enlarging.
     """
     x = check_pixels(x[None] if x.dim() == 3 else x, "x").detach().cpu()
-    side_by_side = torch.cat([torch.nn.functional.pad(one, (0, gap), value=1) for one in x], dim=-1)[..., : -gap or None]
+    with_gaps = torch.nn.functional.pad(x, (0, gap), value=1)  # white to the right of each
+    side_by_side = torch.cat(list(with_gaps), dim=-1)[..., : -gap or None]
     levels = (side_by_side * 255).round().byte().permute(1, 2, 0).numpy()
     image = Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels)
     image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
@@ -108,7 +110,7 @@ def png(x, scale=4, gap=2):
     return buffer.getvalue()
 
 
-def _grid(rows, titles, size, colours):
+def _grid(rows, titles, size, colours, bar=False):
     """Return a figure with every picture at its place.
 
     Args:
@@ -116,51 +118,63 @@ def _grid(rows, titles, size, colours):
         titles: one for each column, or None.
         size: height and width of a picture in screen pixels.
         colours: for ``imshow``.
+        bar: whether to show below which colour is which number.
     """
-    height, width = size
     cells = [cell for row in rows.values() for cell in row]
     if not cells:
         raise InputError("there is no picture to show")
     columns = max(map(len, rows.values()))
     if titles is not None and len(titles) != columns:
         raise InputError(f"there are {columns} columns, but {len(titles)} titles")
-    words = [*(titles or ()), *(cell.get(kind) or "" for cell in cells for kind in ("title", "caption"))]
-    step = max(width, *map(_width, words)) + GAP
-    left = max(map(_width, rows)) + (GAP if any(rows) else 0)
-    above = _height([cell.get("title") for cell in cells])
-    below = _height([cell.get("caption") for cell in cells])
-    top = GAP + _height(titles or [])
-    line = above + height + below + GAP
-    figure = Sheet(figsize=((left + columns * step + GAP) / DPI, (top + len(rows) * line) / DPI), dpi=DPI, layout="none")
-    place = _Place(figure)
-    for r, (name, row) in enumerate(rows.items()):
-        y = top + r * line + above
-        place.text(left - GAP, y + height / 2, name, ha="right", va="center")
-        for c, cell in enumerate(row):
-            x = left + GAP + c * step
-            middle = x + width / 2
-            place.picture(x, y, size, cell["values"], colours)
-            place.text(middle, y - 4, cell.get("title"), ha="center", va="bottom")
-            place.text(middle, y + height + 4, cell.get("caption"), ha="center", va="top")
-            if titles and r == 0:
-                place.text(middle, y - above - 4, titles[c], ha="center", va="bottom")
-    return figure
+    if titles is not None:
+        first = next(iter(rows))
+        rows = {**rows, first: [{**cell, "title": title} for cell, title in zip(rows[first], titles, strict=False)]}
+    step = max(size[1], *(_width(cell.get(kind)) for row in rows.values() for cell in row for kind in TEXTS)) + GAP
+    left = max(map(_width, rows)) + (2 * GAP if any(name.strip() for name in rows) else GAP)
+    bands = [[_height(cell.get(kind) for cell in row) for kind in TEXTS] for row in rows.values()]
+    height = GAP + sum(above + size[0] + below + GAP for above, below in bands) + bar * 2 * LINE
+    sheet = _Sheet(left + columns * step, height)
+    y = GAP
+    for (name, row), (above, below) in zip(rows.items(), bands, strict=True):
+        sheet.row(left, y + above, step, size, row, colours)
+        sheet.text(left - GAP, y + above + size[0] / 2, name.strip(), ha="right", va="center")
+        y += above + size[0] + below + GAP
+    if bar:
+        sheet.bar(left, y, colours)
+    return sheet.figure
 
 
-class _Place:
-    """Puts things on a figure, counting screen pixels from its top left corner."""
+class _Sheet:
+    """A figure on which things are placed in screen pixels, counted from its top left corner."""
 
-    def __init__(self, figure):
-        self.figure = figure
-        self.width, self.height = np.round(figure.get_size_inches() * DPI)
+    def __init__(self, width, height):
+        self.width, self.height = width, height
+        self.figure = Sheet(figsize=(width / DPI, height / DPI), dpi=DPI, layout="none")
+
+    def row(self, x, y, step, size, cells, colours):
+        """Put pictures side by side, with the words that belong to them."""
+        for column, cell in enumerate(cells):
+            middle = x + column * step + (step - GAP) / 2
+            self.picture(middle - size[1] / 2, y, size, cell["values"], colours)
+            self.text(middle, y - LINE / 4, cell.get("title"), ha="center", va="baseline")
+            self.text(middle, y + size[0] + 4, cell.get("caption"), ha="center", va="top")
 
     def picture(self, x, y, size, values, colours):
         """Put a picture with its top left corner at x, y."""
         height, width = size
-        box = (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
+        box = (round(x) / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
         ax = self.figure.add_axes(box, xticks=[], yticks=[])
         ax.imshow(values, aspect="auto", **{"interpolation": "nearest", **colours})
         ax.spines[:].set(visible=True, linewidth=0.5, color="#999999")
+
+    def bar(self, x, y, colours):
+        """Put a scale of colours, with the numbers that its ends stand for."""
+        low, high, width = f"{colours['vmin']:.3g}", f"{colours['vmax']:.3g}", 2 * WIDTH // 8
+        ramp = np.linspace(colours["vmin"], colours["vmax"], 256)[None]
+        start = x + _width(low) + GAP
+        self.picture(start, y + GAP, (LINE // 2, width), ramp, colours)
+        self.text(start - GAP, y + GAP + LINE / 4, low, ha="right", va="center")
+        self.text(start + width + GAP, y + GAP + LINE / 4, high, ha="left", va="center")
 
     def text(self, x, y, words, **how):
         """Put words at x, y, unless there are none."""
@@ -169,10 +183,10 @@ class _Place:
 
 
 def _width(words):
-    """Return the width of the longest line in screen pixels."""
+    """Return the width of the longest line in screen pixels, as it will be drawn."""
+    pen, font = RendererAgg(1, 1, DPI), FontProperties(size=POINTS)
     lines = [line for line in (words or "").split("\n") if line.strip()]
-    font = FontProperties(size=POINTS)
-    return max((round(TextPath((0, 0), line, prop=font).get_extents().width * DPI / 72) for line in lines), default=0)
+    return max((math.ceil(pen.get_text_width_height_descent(line, font, False)[0]) for line in lines), default=0)
 
 
 def _height(texts):
@@ -197,10 +211,3 @@ def _paired(batch, captions, name):
 def _wrapped(cells, columns):
     """Break a list of cells into nameless rows."""
     return {" " * row: cells[row * columns : (row + 1) * columns] for row in range(-(-len(cells) // columns))}
-
-
-def _note(figure, words):
-    """Write one line below everything."""
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height)
-    figure.text(0.5, 4 / (height * DPI), words, ha="center", va="bottom", fontsize=POINTS)

@@ -3,17 +3,20 @@
 import numpy as np
 import torch
 from matplotlib.colors import to_rgb
-from matplotlib.patheffects import withStroke
+from scipy.ndimage import distance_transform_edt
 
 from lecturekit.errors import InputError
 from lecturekit.plots.style import LOOKS, PIXELS, POINTS
+
+FINE = 8  # the borders of parts are an eighth of a pixel wide
 
 
 def signed(ax, values, title):
     """Show a signed map (H, W): white is zero, red positive, blue negative, limits symmetric.  Returns the artist."""
     values = array(values, 2)
     limit = float(np.abs(values).max()) or 1.0
-    ax.set(title=f"{title} (±{limit:.2g})", xticks=[], yticks=[])
+    ax.set(title=f"{title} (±{limit:.2g})")
+    _bare(ax)
     return ax.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
 
 
@@ -31,15 +34,17 @@ def heat(ax, values, title, largest=None):
     values = array(values, 2)
     if values.min() < 0:
         raise InputError(f"heat shows positive maps, but {title!r} falls to {values.min():.4g}; use plots.signed")
-    ax.set(title=title, xticks=[], yticks=[])
+    ax.set(title=title)
+    _bare(ax)
     largest = float(values.max()) or 1.0 if largest is None else largest
     artist = ax.imshow(values, cmap="viridis", vmin=0, vmax=largest, interpolation="nearest")
-    ax.figure.colorbar(artist, ax=ax, shrink=0.9).ax.tick_params(labelsize=POINTS)
+    bar = ax.figure.colorbar(artist, cax=ax.inset_axes([1.04, 0, 0.06, 1]))  # exactly as high as the map
+    bar.ax.tick_params(labelsize=POINTS)
     return artist
 
 
 def parts_overlay(ax, image, parts, names):
-    """Show a picture with its parts tinted and named.
+    """Show a picture with its parts tinted, bordered and named, like a plate in a book of anatomy.
 
     Args:
         ax: where.
@@ -49,25 +54,36 @@ def parts_overlay(ax, image, parts, names):
     Returns: the artist.
     """
     grey, parts = array(image, 3).mean(axis=0), array(parts, 2).astype(int)
-    shown = np.repeat((0.35 + 0.5 * grey)[..., None], 3, axis=2)  # pale, so that tints and names stand out
-    for order, part in enumerate(number for number in np.unique(parts) if number):
+    points = {number: _inside(parts == number) for number in np.unique(parts) if number}
+    numbers = sorted(points, key=points.get)  # from top to bottom, as the names will stand
+    shown = np.repeat((0.3 + 0.6 * grey)[..., None], 3, axis=2)  # pale, so that the tints stand out
+    for order, number in enumerate(numbers):
         tint = np.array(to_rgb(LOOKS[order % len(LOOKS)].colour))
-        shown[parts == part] = 0.35 * shown[parts == part] + 0.65 * tint
-    artist = ax.imshow(shown, **PIXELS)
-    for part in (number for number in np.unique(parts) if number):
-        row, column = _inside(parts == part)
-        ax.text(
-            column, row, names[part], ha="center", va="center", fontsize=POINTS, color="white", clip_on=True,
-            path_effects=[withStroke(linewidth=3, foreground="black")],
+        shown[parts == number] = 0.4 * shown[parts == number] + 0.6 * tint
+    fine, height, width = np.kron(parts, np.ones((FINE, FINE), int)), *parts.shape
+    shown = shown.repeat(FINE, axis=0).repeat(FINE, axis=1)
+    shown[1:, 1:][(np.diff(fine, axis=0)[:, 1:] != 0) | (np.diff(fine, axis=1)[1:] != 0)] = 1  # white borders
+    artist = ax.imshow(shown, extent=(-0.5, width - 0.5, height - 0.5, -0.5), **PIXELS)
+    for order, number in enumerate(numbers):
+        row, column = points[number]
+        ax.annotate(
+            names[number], (column, row), (1.05 * width, (order + 0.5) * height / len(numbers)), fontsize=POINTS,
+            va="center", annotation_clip=False, arrowprops=dict(arrowstyle="-", color="black", shrinkA=2, shrinkB=0),
         )  # fmt: skip
-    ax.set(xticks=[], yticks=[])
+        ax.plot(column, row, "o", color="black", markersize=4)
+    _bare(ax)
     return artist
 
 
+def _bare(ax):
+    """Take away ticks and frame: a picture needs neither."""
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
 def _inside(mask):
-    """Return the pixel of a mask that is nearest to its centre: the centre of a ring lies outside of it."""
-    places = np.argwhere(mask)
-    return places[((places - places.mean(axis=0)) ** 2).sum(axis=1).argmin()]
+    """Return row and column of the pixel that lies deepest inside a mask: the centre of a ring lies outside of it."""
+    return np.unravel_index(distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1].argmax(), mask.shape)
 
 
 def array(values, axes):

@@ -1,4 +1,4 @@
-"""torchvision's networks, opened: the same logits, every layer in sight, weights only from where they can be trusted."""
+"""torchvision's networks, opened: the same logits, every layer in sight, and weights only from trusted places."""
 
 import copy
 import json
@@ -215,15 +215,15 @@ def test_squeezenet_sees_what_the_credits_say(squeezenet, credit):
 
 
 def test_squeezenet_recognises_real_photographs(squeezenet, shared):
-    """The card states 62.0 % top-1 and 83.8 % top-5 on a thousand such pictures; thirty allow 18 points less."""
+    """The card states 62.0 % top-1 and 83.8 % top-5 on a thousand such pictures; two dozen allow 20 points less."""
     folder = shared / "data" / "imagenet_sample_100"
     labels = json.loads((folder / "labels.json").read_text())
-    names = sorted(labels)[::3][:30]
+    names = sorted(labels)[::4][:24]
     x = torch.cat([read(folder / name, 227, say=lambda _: None) for name in names])
     best = squeezenet(x).topk(5).indices
     truth = torch.tensor([labels[name] for name in names])[:, None]
     top_1, top_5 = (best[:, :1] == truth).float().mean(), (best == truth).any(1).float().mean()
-    assert top_1 > 0.44 and top_5 > 0.66, f"top-1 {top_1:.2f}, top-5 {top_5:.2f}"
+    assert top_1 > 0.42 and top_5 > 0.64, f"top-1 {top_1:.2f}, top-5 {top_5:.2f}"
 
 
 def test_a_named_file_loads_the_tensors_that_are_in_it(squeezenet, weights):

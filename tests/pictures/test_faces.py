@@ -1,0 +1,88 @@
+"""Faces: an identity stays what it is, and a thousand of them can be told apart."""
+
+import collections
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from lecturekit.pictures import faces
+from lecturekit.pictures.dice import Dice
+from lecturekit.pictures.picturebook import draw
+from lecturekit.pictures.sketch import NUMBER, Place, Sketch, paint
+
+LASTING = ("identity", "skin", "hair_colour", "hair_name", "hair_style", "eye_colour", "eye_name", "glasses", "beard")
+
+
+@pytest.fixture(scope="module")
+def portraits():
+    """One person in twelve pictures."""
+    return [draw(seed, label="face", identity=17) for seed in range(12)]
+
+
+def test_an_identity_keeps_skin_hair_and_eyes(portraits):
+    for lasting in LASTING:
+        assert len({str(scene.attributes[lasting]) for scene in portraits}) == 1, lasting
+    assert portraits[0].attributes["identity"] == 17
+
+
+def test_everything_else_changes_from_picture_to_picture(portraits):
+    for changing in ("centre", "size", "tilt", "background", "light", "pose", "gaze"):
+        assert len({str(scene.attributes[changing]) for scene in portraits}) == 12, changing
+    assert len({scene.attributes["expression"] for scene in portraits}) > 1
+    for one, other in itertools.combinations(portraits, 2):
+        assert abs(one.image.astype(int) - other.image).mean() > 2
+
+
+def test_every_expression_is_seen_about_as_often():
+    dice = Dice(0)
+    seen = collections.Counter(faces.moment(dice).expression for _ in range(2000))
+    assert set(seen) == set(faces.EXPRESSIONS) and min(seen.values()) > 400
+
+
+def test_the_same_seed_shows_two_people_in_the_same_moment():
+    one, other = (draw(5, label=0, identity=who) for who in (3, 4))
+    same = ("centre", "size", "tilt", "mirror", "background", "light", "pose", "gaze", "expression")
+    assert all(one.attributes[key] == other.attributes[key] for key in same)
+    assert abs(one.image.astype(int) - other.image).mean() > 2
+
+
+def test_a_chosen_identity_is_drawn_like_one_that_the_seed_chose():
+    by_chance = draw(40)
+    chosen = draw(40, identity=by_chance.attributes["identity"])
+    np.testing.assert_array_equal(by_chance.image, chosen.image)
+
+
+def test_identities_are_facts_about_numbers():
+    assert faces.identity(123) == faces.identity(123) != faces.identity(124)
+
+
+def test_no_two_of_all_identities_have_the_same_build_or_colours():
+    people = [faces.identity(number) for number in range(faces.IDENTITIES)]
+    for field in ("skin", "hair", "iris", "width", "eye_gap", "mouth"):
+        assert len({getattr(person, field) for person in people}) == faces.IDENTITIES, field
+
+
+def test_people_are_told_apart_by_their_portraits():
+    shown = np.stack([draw(30, identity=who).image for who in range(60)]).astype(np.float32)  # same moment, 60 people
+    shown = shown.reshape(60, -1)
+    distances = abs(shown[:, None] - shown[None]).mean(axis=2) + 255 * np.eye(60)
+    assert distances.min() > 1.0, "two people whose pictures differ by one grey level are one person"
+
+
+def test_the_population_has_every_hair_style_and_both_with_and_without_glasses():
+    people = [faces.identity(number) for number in range(300)]
+    assert {person.hair_style for person in people} == set(faces.HAIR_STYLES)
+    assert 0.1 < np.mean([person.glasses for person in people]) < 0.35
+    assert 0.02 < np.mean([person.beard for person in people]) < 0.25
+
+
+@pytest.mark.parametrize("style", faces.HAIR_STYLES)
+def test_every_hair_style_is_drawn_as_hair(style):
+    person = dataclasses.replace(faces.identity(1), hair_style=style, beard=False)
+    sketch = Sketch()
+    faces.face(sketch, person, faces.Moment(0.0, 0.0, (0.0, 0.0), "calm"))
+    parts = paint(Place((0.5, 0.5), 0.9, 0, False, 1.0).put(sketch.shapes), None)[3]
+    assert (parts[:20] == NUMBER["hair"]).mean() > 0.1, "the top of a head is hairy"
+    assert (parts == NUMBER["eye"]).sum() > 40 and (parts == NUMBER["skin"]).sum() > 400
