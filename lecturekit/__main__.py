@@ -52,6 +52,29 @@ def doctor():
 
 
 @app.command()
+def claims(
+    ids: Annotated[list[str] | None, typer.Argument(help="Claims to measure; all if none is named.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the ledger to this file.")] = None,
+    stored: Annotated[bool, typer.Option(help="Print the shipped numbers instead of measuring again.")] = False,
+):
+    """Measure the sentences of the lecture and print each beside its number.  All of them take about half an hour."""
+    from lecturekit import claims as ledger
+    from lecturekit.errors import unknown
+
+    shipped = ledger.stored() if stored else {}
+    failed = 0
+    for id in ids or (shipped if stored else ledger.known()):
+        if stored and id not in shipped:
+            raise unknown("measured claim", id, shipped)
+        entry = shipped[id] if stored else ledger.measure(id)
+        typer.echo(f"{entry}\n  {entry.seconds} s\n")
+        failed += not entry.holds
+        if json:
+            ledger.write([entry], json)
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
 def networks():
     """List the shipped networks with what their cards say."""
     from rich.console import Console

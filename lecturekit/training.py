@@ -106,8 +106,8 @@ def train(recipe, folder, *, watch=None):
         watch: see `lecturekit.progress`; called after every batch.
     Returns: `Trained`, on the processor; ``complete`` is False when ``watch`` or Ctrl-C stopped it.  The network then
         has the weights of that moment, and the state of the last whole epoch waits in ``folder``.
-    Raises: ModelError when loss or gradient stop being finite; FileError if the state in ``folder`` is damaged or was
-        trained with other numbers; SetupError if the disk is full.
+    Raises: ModelError when loss or gradient stop being finite; FileError if the state in ``folder`` is damaged, or was
+        trained with other numbers, on other data or from other weights; SetupError if the disk is full.
     """
     path, complete = Path(folder) / f"{recipe.name}.safetensors", False
     with seeded(recipe.seed):
@@ -120,6 +120,9 @@ def train(recipe, folder, *, watch=None):
 def run(recipe, state, path, watch):
     """Train the epochs that are left and save the state after each; False if the watcher asked to stop."""
     inputs, targets = recipe.data()
+    with refusing(path, recipe):
+        state.recognise("inputs", inputs)
+        state.recognise("targets", targets)
     while len(state.history) < recipe.epochs:
         mean_loss = epoch(recipe, state, inputs, targets, watch)
         if mean_loss is None:
@@ -167,7 +170,22 @@ class State:
         self.model = recipe.build().to(device()).requires_grad_(True)
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-3, weight_decay=recipe.weight_decay)
         self.mean = {name: value.clone() for name, value in self.model.state_dict().items()} if recipe.average else {}
-        self.history = []
+        self.history, self.known = [], {}
+        self.recognise("starting weights", torch.cat([value.flatten() for value in self.model.state_dict().values()]))
+
+    def recognise(self, what, tensor):
+        """Remember some values of ``tensor``, or compare them with what the run that is continued remembered.
+
+        Drawings change, and so do the networks from which others start or learn.  Codes differ by rounding from one
+        number of threads to another, therefore the tolerance.
+
+        Raises: ValueError if they differ.
+        """
+        some = tensor[:: max(1, len(tensor) // 100)].flatten()
+        some = some[:: max(1, len(some) // 1000)].float().cpu().clone()
+        known = self.known.setdefault(what, some)
+        if known.shape != some.shape or not torch.allclose(known, some, rtol=1e-3, atol=1e-4, equal_nan=True):
+            raise ValueError(f"its {what} were others")
 
     def follow(self, average):
         """Move the running mean of the weights a little towards the present ones."""
@@ -189,15 +207,21 @@ class State:
         return (
             {f"model.{name}": value.contiguous() for name, value in self.model.state_dict().items()}
             | {f"mean.{name}": value for name, value in self.mean.items()}
+            | {f"known.{name}": value for name, value in self.known.items()}
             | {f"adam.{i}.{name}": v.contiguous() for i, entry in moments.items() for name, v in entry.items()}
         )
 
     def restore(self, tensors, history):
-        """Take over what `tensors` once returned."""
-        parts = {"model": {}, "mean": {}, "adam": {}}
+        """Take over what `tensors` once returned.
+
+        Raises: ValueError if that run started from another network.
+        """
+        parts = {"model": {}, "mean": {}, "adam": {}, "known": {}}
         for name, value in tensors.items():
             part, rest = name.split(".", 1)
             parts[part][rest] = value
+        start, self.known = self.known["starting weights"], parts["known"]
+        self.recognise("starting weights", start)
         self.model.load_state_dict(parts["model"])
         self.mean, self.history = {name: value.to(device()) for name, value in parts["mean"].items()}, history
         moments = {}
@@ -223,17 +247,24 @@ def resume(path, recipe):
     """
     state = State(recipe)
     if path.exists():
-        try:
+        with refusing(path, recipe):
             with safe_open(path, "pt") as file:
                 about = {key: json.loads(value) for key, value in (file.metadata() or {}).items()}
             check(tensors := load_file(path), about, recipe)
             state.restore(tensors, about["history"])
-        except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as problem:
-            reason = " ".join(str(problem).split())[:200]
-            raise FileError(
-                f"{path} is not a training state of {recipe.name} ({reason}). Delete it to begin again."
-            ) from None
     return state
+
+
+@contextlib.contextmanager
+def refusing(path, recipe):
+    """Say of whatever goes wrong in the block that the state cannot be continued, and why."""
+    try:
+        yield
+    except (SafetensorError, KeyError, ValueError, RuntimeError, OSError) as problem:
+        reason = " ".join(str(problem).split())[:200]
+        raise FileError(
+            f"{path} is not a training state of {recipe.name} ({reason}). Delete it to begin again."
+        ) from None
 
 
 def check(tensors, about, recipe):

@@ -110,6 +110,13 @@ def test_replacing_puts_the_new_file_in_place_and_makes_its_folder(tmp_path):
     assert path.read_bytes() == b"new" and list(path.parent.iterdir()) == [path]
 
 
+def test_who_reads_the_old_file_meanwhile_reads_it_to_its_end(abc):
+    with open(abc, "rb") as reader:
+        with replacing(abc) as temporary:
+            temporary.write_bytes(b"new and longer")
+        assert reader.read() == b"abc", "the old file was written over instead of being replaced"
+
+
 @pytest.mark.parametrize("problem", [RuntimeError, KeyboardInterrupt])
 def test_an_error_leaves_the_old_file_and_nothing_else(abc, problem):
     with pytest.raises(problem), replacing(abc) as temporary:

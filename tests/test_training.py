@@ -6,16 +6,20 @@ Called as a script, this file trains the small network of these tests and kills 
 import contextlib
 import copy
 import dataclasses
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import nn
 
 from lecturekit import training
@@ -107,12 +111,14 @@ def test_a_run_that_is_cut_off_and_started_again_ends_with_the_same_weights(tmp_
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 def test_a_process_that_is_killed_goes_on_where_it_was(tmp_path, uninterrupted):
-    steps = sorted(random.sample(range(1, 2 * STEPS // 3 + 1), 1))
-    for moment in (*map(str, steps), "in the middle of saving"):
-        found = subprocess.run([sys.executable, __file__, tmp_path, moment], cwd=Path(training.__file__).parents[1])
-        assert found.returncode == -signal.SIGKILL
-    resumed = train(TINY, tmp_path)
-    assert same(weights(resumed), weights(uninterrupted)), f"killed after batch {steps} and in the middle of saving"
+    found = subprocess.run([sys.executable, __file__, tmp_path], cwd=Path(training.__file__).parents[1])
+    assert found.returncode == -signal.SIGKILL
+    half, whole = sorted(tmp_path.iterdir(), key=lambda path: path.stat().st_size)
+    assert half.read_bytes() == HALF, "it died while it saved its second epoch"
+    seen = []
+    resumed = train(TINY, tmp_path, watch=seen.append)
+    assert seen[0].done == STEPS // EPOCHS + 1, "the first epoch was saved"
+    assert same(weights(resumed), weights(uninterrupted))
 
 
 def test_a_finished_run_is_not_trained_further(tmp_path, uninterrupted):
@@ -376,7 +382,7 @@ def test_a_flipped_bit_in_a_state_is_found(tmp_path):
 
 
 def test_weights_are_not_a_state(tmp_path):
-    training.save_file(nn.Linear(2, 1).state_dict(), tmp_path / "line.safetensors")
+    save_file(nn.Linear(2, 1).state_dict(), tmp_path / "line.safetensors")
     with pytest.raises(FileError, match="it says nothing of history, numbers and checksum"):
         train(LINE, tmp_path)
 
@@ -385,10 +391,40 @@ def test_a_state_of_another_recipe_is_refused(tmp_path):
     train(LINE, tmp_path)
     with pytest.raises(FileError, match=r"it was trained with .*'epochs': 2.*, and the recipe says .*'epochs': 3"):
         train(dataclasses.replace(LINE, epochs=3), tmp_path)
-    (tmp_path / "line.safetensors").rename(tmp_path / "tiny.safetensors")
-    wide = dataclasses.replace(LINE, name="tiny", build=lambda: nn.Linear(3, 1))
-    with pytest.raises(FileError, match="is not a training state of tiny .*size mismatch"):
-        train(wide, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"data": lambda: (torch.arange(12.0).view(6, 2) + 1, torch.arange(6.0))}, "inputs"),
+        ({"data": lambda: (torch.arange(12.0).view(6, 2), torch.arange(6.0).flip(0))}, "targets"),
+        ({"data": lambda: (torch.arange(10.0).view(5, 2), torch.arange(5.0))}, "inputs"),
+        ({"build": lambda: nn.Linear(2, 1, dtype=torch.float64).float()}, "starting weights"),  # another draw
+        ({"build": lambda: nn.Linear(3, 1)}, "starting weights"),
+    ],
+    ids=["other inputs", "other targets", "fewer", "other weights", "another shape"],
+)
+def test_a_state_that_began_with_something_else_is_refused(tmp_path, changes, what):
+    train(LINE, tmp_path)
+    with pytest.raises(FileError, match=f"is not a training state of line .its {what} were others"):
+        train(dataclasses.replace(LINE, **changes), tmp_path)
+
+
+def test_codes_that_differ_by_rounding_are_the_same_data(tmp_path):
+    x, y = LINE.data()
+    train(LINE, tmp_path)
+    assert train(dataclasses.replace(LINE, data=lambda: (x * (1 + 1e-6), y)), tmp_path).complete
+
+
+def test_other_drawings_are_noticed_among_thousands():
+    state = State(TINY)
+    drawings = torch.zeros(12_000, 8, 8, 3, dtype=torch.uint8)
+    state.recognise("inputs", drawings)
+    state.recognise("inputs", drawings)
+    with pytest.raises(ValueError, match="its inputs were others"):
+        state.recognise("inputs", drawings + 1)
+    with pytest.raises(ValueError, match="its inputs were others"):
+        state.recognise("inputs", drawings[:6_000])
 
 
 def test_a_disk_that_is_full_leaves_the_state_that_was_there(tmp_path, monkeypatch):
@@ -397,14 +433,12 @@ def test_a_disk_that_is_full_leaves_the_state_that_was_there(tmp_path, monkeypat
         train(TINY, tmp_path, watch=killer(4))  # one epoch is saved
     path = tmp_path / "tiny.safetensors"
     before, (soft, hard) = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
-    monkeypatch.setattr(signal, "SIGXFSZ", signal.SIGXFSZ)
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
     try:
         with pytest.raises((OSError, SafetensorError, RuntimeError)):
             train(TINY, tmp_path)
-        free = training.replacing.__globals__["shutil"]
-        monkeypatch.setattr(free, "disk_usage", lambda _: type("Usage", (), {"free": 17}))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: types.SimpleNamespace(free=17))
         with pytest.raises(SetupError, match=r"tiny\.safetensors could not be written: .* has 17 bytes left"):
             train(TINY, tmp_path)
     finally:
@@ -418,21 +452,23 @@ def test_a_state_is_about_four_times_the_weights(tmp_path):
     train(dataclasses.replace(LINE, build=lambda: nn.Sequential(nn.Linear(2, 20_000), nn.Linear(20_000, 1)),
                               loss=lambda model, x, *_: model(x).mean(), average=0.5), tmp_path)  # fmt: skip
     one = 4 * (20_000 * 3 + 20_001)
-    assert (tmp_path / "line.safetensors").stat().st_size == pytest.approx(4 * one, rel=0.01)
+    assert (tmp_path / "line.safetensors").stat().st_size == pytest.approx(4 * one, rel=0.01)  # and two moments
 
 
 # The process that is killed
 
 
-def half_a_file(_tensors, path, metadata):
-    """Stands in for ``save_file``: the machine dies while it writes."""
-    Path(path).write_bytes(b"\0" * 100)
+HALF = b"half a file"
+
+
+def die_saving(tensors, path, metadata):
+    """Stands in for ``save_file``: the first state is written, and the machine dies while it writes the second."""
+    if len(json.loads(metadata["history"])) == 1:
+        return save_file(tensors, path, metadata)
+    Path(path).write_bytes(HALF)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    _, folder, moment = sys.argv
-    if moment.isdigit():
-        train(TINY, folder, watch=lambda step: step.done == int(moment) and os.kill(os.getpid(), signal.SIGKILL))
-    training.save_file = half_a_file
-    train(TINY, folder)
+    training.save_file = die_saving
+    train(TINY, sys.argv[1])

@@ -1,9 +1,9 @@
 """Network inversion: from what a layer says back to the picture.
 
-Two roads lead back.  *Optimisation* (`invert`) changes a picture until the network says the same of it; it needs nothing
-but the network, takes seconds, and answers "which pictures look the same to this layer?".  An *inverse network*
-(`inverse_network`) is trained once to guess the picture from the code; it answers in a millisecond, with the average of
-all pictures that fit.
+Two roads lead back.  *Optimisation* (`invert`) changes a picture until the network says the same of it; it needs
+nothing but the network, takes seconds, and answers "which pictures look the same to this layer?".  An *inverse network*
+(`inverse_net`, shipped ones by `load_inverse`) is trained once to guess the picture from the code; it answers in a
+millisecond, with the average of all pictures that fit.
 """
 
 from lecturekit.inversion.depth import decoded, optimised

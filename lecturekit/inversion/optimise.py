@@ -10,8 +10,8 @@ phi0       $\Phi_0 = \Phi(x_0)$, the code to invert.  The original $x_0$ is *not
 prior      $R$, what a natural picture looks like; see `priors`
 =========  ==================================================================================
 
-Dividing by $\|\Phi_0\|^2$ makes the first term 1 for a picture that says nothing and 0 for a perfect one, at every layer
-of every network, so that one prior weight means the same everywhere.
+Dividing by $\|\Phi_0\|^2$ makes the first term 1 for a picture that says nothing and 0 for a perfect one, at every
+layer of every network, so that one prior weight means the same everywhere.
 
 The trap: an exactly grey start has no gradient in a robust network (its first ReLUs are all off).  Start from noise.
 
@@ -20,16 +20,20 @@ arXiv:1512.02017.
 """
 
 import dataclasses
+import functools
 import itertools
+import math
 import time
 
 import torch
+from torch.nn.functional import mse_loss
 
 from lecturekit.errors import InputError, ModelError
 from lecturekit.inversion.parameterise import Pixels
 from lecturekit.inversion.priors import natural
-from lecturekit.inversion.solvers import adam, lbfgs
+from lecturekit.inversion.solvers import lbfgs
 from lecturekit.measure import feature_error
+from lecturekit.pixels import check_pixels
 from lecturekit.progress import Step, stopped
 
 PICTURE_EVERY = 5  # evaluations between two pictures for whoever watches
@@ -73,7 +77,7 @@ def invert(phi, phi0, *, prior=None, size=(64, 64), steps=100, restarts=1, solve
 
     Args:
         phi: pictures (N, C, H, W) to codes (N, ...); see `representation`.
-        phi0: the codes to invert (N, ...).
+        phi0: the codes to invert (N, ...); the pictures get their device and floating-point type.
         prior: pictures to one number each (N,); `priors.natural` with weights 1/1000 if None.
         size: height and width of the pictures sought.
         steps: evaluations, i.e. forward and backward passes.
@@ -82,36 +86,33 @@ def invert(phi, phi0, *, prior=None, size=(64, 64), steps=100, restarts=1, solve
         hold: how the picture is held: `Pixels`, `Fourier` or `DeepPrior`.
         jitter: shift the picture by up to so many pixels, anew at each evaluation; the stride of the layer divided by
             four is usual.  It needs `adam`: L-BFGS would take the shifts for curvature.
-        start: pictures to start from, (N, C, H, W) in [0, 1]; faint noise on grey if None.
+        start: pictures to start from, (N, C, H, W) in [0, 1], instead of faint noise on grey; ``size`` is then theirs.
         seed: of noise and jitter.
-        watch: see `lecturekit.progress`; its steps carry the present pictures.
+        watch: see `lecturekit.progress`; its steps carry the best pictures so far.
     Returns: an `Inversion`; on Ctrl-C or `STOP` the best so far.
-    Raises: InputError for arguments that cannot work; ModelError if the loss is not finite.
+    Raises: InputError for arguments that cannot work; ModelError if the loss is not finite or ``phi`` has no gradient.
     """
     check(phi0, steps, restarts, jitter, solver)
     prior = natural(alpha=1e-3, tv=1e-3) if prior is None else prior
     generator = torch.Generator().manual_seed(seed)
-    count = len(phi0)
-    noise = 0.5 + 0.1 * torch.randn(restarts * count, 3, *size, generator=generator).clamp(-3, 3)
-    first = noise.to(phi0) if start is None else start.repeat(restarts, 1, 1, 1)
-    target = phi0.detach().repeat(restarts, *[1] * (phi0.dim() - 1))  # (R * N, ...)
+    first = faint_noise(restarts * len(phi0), size, generator) if start is None else repeated(start, phi0, restarts)
+    first = first.to(phi0)
+    distance = distance_to(phi0.repeat(restarts, *[1] * (phi0.dim() - 1)))  # (R * N, ...), restart by restart
 
     def losses(x):
-        return feature_error(phi(jittered(x, jitter, generator)), target) + prior(x)
+        return distance(phi(jittered(x, jitter, generator))) + prior(x)
 
-    best, lowest, history, began = first.clone(), None, [], time.monotonic()
-    walk = solver(hold(first), losses)
+    best, lowest, history, began = first, first.new_full((len(first),), torch.inf), [], time.monotonic()
     complete = False
     try:
-        for x, loss in itertools.islice(walk, steps):
-            lowest = torch.full_like(loss, torch.inf) if lowest is None else lowest
+        for x, loss in itertools.islice(solver(hold(first), losses), steps):
             better = loss < lowest
             best = torch.where(better[:, None, None, None], x, best)
             lowest = torch.where(better, loss, lowest)
             history.append(loss.mean().item())
-            if not torch.isfinite(loss).all():
-                raise ModelError(f"the loss became {loss.tolist()} at evaluation {len(history)}; is the code finite?")
-            shown = best[:count] if len(history) % PICTURE_EVERY == 0 or len(history) in (1, steps) else None
+            if not math.isfinite(history[-1]) and len(loss):
+                raise ModelError(complaint(loss, len(history)))
+            shown = best[: len(phi0)] if len(history) % PICTURE_EVERY == 0 or len(history) in (1, steps) else None
             if stopped(watch, Step(len(history), steps, history[-1], shown)):
                 break
         else:
@@ -121,12 +122,46 @@ def invert(phi, phi0, *, prior=None, size=(64, 64), steps=100, restarts=1, solve
     return finished(phi, phi0, best, lowest, restarts, history, time.monotonic() - began, complete)
 
 
+def faint_noise(count, size, generator):
+    """Return pictures (count, 3, H, W) of noise, at most 0.3 away from middle grey."""
+    return 0.5 + 0.1 * torch.randn(count, 3, *size, generator=generator).clamp(-3, 3)
+
+
+def repeated(start, phi0, restarts):
+    """Return the start pictures once for every restart, (R * N, C, H, W)."""
+    if len(check_pixels(start, "start")) != len(phi0):
+        raise InputError(f"start holds {len(start)} pictures for {len(phi0)} codes; pass one for each")
+    return start.detach().repeat(restarts, 1, 1, 1)
+
+
+def distance_to(target):
+    """Return the function from codes (N, ...) to their `feature_error`, for a target that stays the same."""
+    scale = target.flatten(1).pow(2).sum(dim=1)
+
+    def distance(code):
+        if code.shape != target.shape:
+            raise InputError(
+                f"phi answers with codes of shape {tuple(code.shape[1:])}, but phi0 holds {tuple(target.shape[1:])}; "
+                "phi0 must come from the same phi and pictures of the same size"
+            )
+        if not code.requires_grad:
+            raise ModelError("phi has no gradient; use `representation` or plain torch functions, no torch.no_grad()")
+        return mse_loss(code, target, reduction="none").flatten(1).sum(dim=1) / scale
+
+    return distance
+
+
+def complaint(loss, evaluation):
+    """Say which pictures lost their way."""
+    wrong = (~torch.isfinite(loss)).nonzero().flatten().tolist()
+    return f"the loss of pictures {wrong} is not finite at evaluation {evaluation}; look for NaN in phi or in the prior"
+
+
 def finished(phi, phi0, best, lowest, restarts, history, seconds, complete):
     """Choose the best restart of each picture and measure it anew."""
     pictures = best.unflatten(0, (restarts, len(phi0)))  # (R, N, C, H, W)
-    places = torch.arange(len(phi0), device=best.device)
-    winner = torch.zeros_like(places) if lowest is None else lowest.view(restarts, -1).argmin(0)
-    x = pictures[winner, places]
+    winner = lowest.unflatten(0, (restarts, len(phi0))).argmin(dim=0)
+    x = pictures[winner, torch.arange(len(phi0), device=best.device)]
     with torch.no_grad():
         error = feature_error(phi(x), phi0)
     return Inversion(x, pictures, error, history, len(history), seconds, complete)
@@ -143,12 +178,20 @@ def jittered(x, jitter, generator):
 def check(phi0, steps, restarts, jitter, solver):
     """Refuse what cannot work, before anything is computed."""
     if not torch.is_tensor(phi0) or not phi0.is_floating_point():
-        raise InputError(f"phi0 must be a float tensor, the code to invert; got {type(phi0).__name__}")
+        kind = phi0.dtype if torch.is_tensor(phi0) else type(phi0).__name__
+        raise InputError(f"phi0 must be a float tensor, the code to invert; got {kind}")
+    if phi0.dim() < 2:
+        raise InputError(f"phi0 must hold one code per picture, (N, ...), but has shape {tuple(phi0.shape)}")
     if not torch.isfinite(phi0).all():
         raise InputError(f"phi0 holds {(~torch.isfinite(phi0)).sum().item()} values that are NaN or infinite")
-    if (phi0.flatten(1).norm(dim=1) == 0).any():
-        raise InputError("phi0 is zero for at least one picture: a silent layer cannot be inverted (nothing to divide by)")
-    if steps < 1 or restarts < 1 or jitter < 0:
-        raise InputError(f"steps and restarts start at 1 and jitter at 0; got {steps}, {restarts} and {jitter}")
-    if jitter and solver is not adam:
+    silent = (phi0.flatten(1) == 0).all(dim=1).nonzero().flatten().tolist()
+    if silent:
+        raise InputError(f"phi0{silent} are all zeros: a silent layer cannot be inverted (nothing to divide by)")
+    if not all(isinstance(n, int) for n in (steps, restarts, jitter)) or steps < 1 or restarts < 1 or jitter < 0:
+        raise InputError(
+            f"steps and restarts are whole numbers from 1 on, jitter from 0 on; got {steps}, {restarts}, {jitter}"
+        )
+    if jitter and (solver is lbfgs or isinstance(solver, functools.partial) and solver.func is lbfgs):
         raise InputError("jitter changes the loss at every evaluation, which L-BFGS cannot follow; pass solver=adam")
+    if torch.is_inference_mode_enabled():
+        raise InputError("invert needs gradients: call it outside torch.inference_mode()")

@@ -9,6 +9,9 @@ r"""Three ways to hold a picture while it is changed, which is to say three prio
 In each, a sigmoid at the end keeps pixels inside [0, 1] by construction: the box of Mahendran & Vedaldi without a
 projection, so that second-order methods see a smooth function.
 
+The trap: what stands at the sigmoid's end does not move.  Black and white are therefore held a hundredth inside at the
+start.
+
 Sources: Olah, Mordvintsev & Schubert 2017, "Feature Visualization", section "Preconditioning"; Ulyanov, Vedaldi &
 Lempitsky 2018, "Deep Image Prior", arXiv:1711.10925.
 """
@@ -16,13 +19,15 @@ Lempitsky 2018, "Deep Image Prior", arXiv:1711.10925.
 import torch
 from torch import nn
 
-# Colours of photographs vary together.  These are the directions in which they do, with their strengths (columns of the
-# square root of the covariance of ImageNet's colours, scaled so that the longest column has length 1; Olah et al. 2017).
+from lecturekit.errors import InputError
+
+# Colours of photographs vary together.  The columns are the directions in which they do, each as long as it is strong:
+# the square root of the covariance of ImageNet's colours (Olah et al. 2017).
 COLOUR_ROOT = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
 
 def logit(x):
-    """Undo the sigmoid: pixels in [0, 1] to the real line, black and white a hundredth inside so that they can move."""
+    """Undo the sigmoid: pixels in [0, 1] to the real line, those nearer than a hundredth to black or white moved in."""
     return torch.logit(x.clamp(0.01, 0.99))
 
 
@@ -49,19 +54,21 @@ class Fourier(nn.Module):
 
     Args:
         start: pictures (N, 3, H, W) in [0, 1].
+    Raises: InputError for pictures without three colours.
     """
 
     def __init__(self, start):
         super().__init__()
+        if start.shape[1] != 3:
+            raise InputError(f"Fourier holds three colours, but start has {start.shape[1]}; use Pixels")
         self.height, self.width = start.shape[-2:]
         rows = torch.fft.fftfreq(self.height)[:, None]  # cycles per pixel
         columns = torch.fft.rfftfreq(self.width)[None, :]
         frequency = (rows**2 + columns**2).sqrt().clamp(min=1 / max(self.height, self.width))
         colours = torch.tensor(COLOUR_ROOT)
-        # On average over all waves the scale is 1, so that learning rates mean what they mean for pixels.
-        scale = 1 / frequency
+        scale = 1 / frequency  # its mean square is made 1 below, so that learning rates mean what they mean for pixels
         self.register_buffer("scale", (scale / scale.pow(2).mean().sqrt())[..., None].to(start))  # (H, W/2 + 1, 1)
-        self.register_buffer("colours", (colours / colours.norm(dim=0).max()).to(start))  # (3, 3)
+        self.register_buffer("colours", (colours / colours.norm(dim=0).max()).to(start))  # (3, 3), longest column 1
         values = torch.einsum("dc,nchw->ndhw", torch.linalg.inv(self.colours), logit(start))
         spectrum = torch.view_as_real(torch.fft.rfft2(values, norm="ortho"))  # (N, 3, H, W/2 + 1, 2)
         self.theta = nn.Parameter(spectrum / self.scale)
@@ -80,16 +87,19 @@ class DeepPrior(nn.Module):
     per picture.  The start picture gives shape and count only: what it shows is not used.
 
     Args:
-        start: pictures (N, C, H, W) with H and W divisible by 8.
-        seed: of weights and noise.
+        start: pictures (N, C, H, W) with H and W divisible by 8, at least 16.
+        seed: of weights and noise; for `invert` pass ``hold=functools.partial(DeepPrior, seed=1)``.
         width: channels in every layer.
+    Raises: InputError for a size that cannot be halved three times.
     """
 
     def __init__(self, start, seed=0, width=32):
         super().__init__()
         count, colours, height, across = start.shape
+        if height % 8 or across % 8 or min(height, across) < 16:
+            raise InputError(f"DeepPrior halves its maps three times: sides are 16, 24, 32 ..., got {height}x{across}")
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would also reach the graphics cards
             self.register_buffer("noise", 0.1 * torch.rand(1, width, height, across))
             self.hourglasses = nn.ModuleList(hourglass(width, colours) for _ in range(count))
         self.to(start)

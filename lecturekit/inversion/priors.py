@@ -3,14 +3,14 @@ r"""What a natural picture looks like, as two numbers to make smaller.
 Many pictures have the same code.  Without a prior, optimisation finds one of the noisy ones; these two terms ask for
 one that could be a photograph.
 
-=================  ============================================================================================
+=================  ==========================================================================================
 alpha_norm         $R_\alpha(x) = \sum_{ij} (\sum_c (x_{cij} - \frac12)^2)^{\alpha/2}$: stay near the middle grey
-total_variation    $R_V(x) = \sum_{cij} ((x_{i+1,j} - x_{ij})^2 + (x_{i,j+1} - x_{ij})^2)^{\beta/2}$: be piecewise smooth
-=================  ============================================================================================
+total_variation    $R_V(x) = \sum_{cij} ((x_{i+1,j} - x_{ij})^2 + (x_{i,j+1} - x_{ij})^2)^{\beta/2}$: be smooth
+=================  ==========================================================================================
 
-The scale of both depends on the number of pixels and on their range, so the weights of one paper mean nothing in another
-program.  `natural` therefore divides each by what it is for a typical picture, as Mahendran & Vedaldi did in 2016; its
-weights are plain numbers near one.
+The scale of both depends on the number of pixels and on their range, so the weights of one paper mean nothing in
+another program.  `natural` therefore divides each by what it is for a typical picture, as Mahendran & Vedaldi did in
+2016; its weights are plain numbers.
 
 The trap: slicing ``x[:, 1:, :-1]`` on a batch compares colours with each other, not rows.  A well-known teaching
 repository does it; a picture of vertical stripes then has a total variation of zero.

@@ -1,8 +1,8 @@
 r"""Two ways downhill, both as generators: each `yield` is one evaluation of the loss, and whoever loops may stop.
 
 `adam` looks at one slope at a time and works with any picture and any loss, also one that changes from step to step.
-`lbfgs` remembers the last few slopes, guesses from them how the landscape bends, and needs an eighth to a quarter of the
-evaluations where the loss stays the same (measured on conv and pool layers).
+`lbfgs` remembers the last few slopes and guesses from them how the landscape bends.  The loss must stay the same then;
+on conv and pool layers it arrives where Adam does in an eighth to a quarter of the evaluations.
 
 ==========  ===============================================
 theta       $\theta$, the numbers that hold the picture
@@ -10,8 +10,8 @@ s, y        $s = \theta_{k+1} - \theta_k$,  $y = \nabla_{k+1} - \nabla_k$
 rho         $\rho = 1 / s^\top y$
 ==========  ===============================================
 
-The trap in a batch: torch's own L-BFGS sees N pictures as one long vector, so that one hard picture shortens the step of
-all others.  Here every picture has its own memory and its own step length; only the forward and backward passes are
+The trap in a batch: torch's own L-BFGS sees N pictures as one long vector, so that one hard picture shortens the step
+of all others.  Here every picture has its own memory and its own step length; only the forward and backward passes are
 shared.
 
 Sources: Kingma & Ba 2015, arXiv:1412.6980; Nocedal & Wright 2006, "Numerical Optimization", algorithms 3.1 and 7.4.
@@ -56,25 +56,23 @@ def lbfgs(picture, losses, *, memory=MEMORY):
     theta = getattr(picture, "theta", None)
     if theta is None:
         raise InputError(f"lbfgs needs one row of parameters per picture; {type(picture).__name__} has none. Use adam.")
-    at, slope, loss = None, None, None  # where each picture stands: (N, D), (N, D), (N, 1)
-    direction, step = None, 1.0  # where it goes from there, and how far: (N, D), (N, 1)
+    at = theta.detach().flatten(1).clone()  # where each picture stands, (N, D)
+    x, loss, slope = evaluate_rows(picture, losses)  # its loss (N, 1) and slope (N, D) there
+    yield x, loss[:, 0]
     s, y, rho = [], [], []  # the memory, newest first: each (N, D), (N, D), (N, 1)
+    direction, step = -slope, first_step(slope, rho)  # where it goes from there, and how far: (N, D), (N, 1)
     while True:
-        x, trial_loss, (trial_slope,) = evaluate(picture, losses, [theta])
-        yield x, trial_loss
-        trial, trial_loss, trial_slope = theta.detach().flatten(1).clone(), trial_loss[:, None], trial_slope.flatten(1)
-        if at is None:
-            accepted = torch.ones_like(trial_loss, dtype=torch.bool)
-            at, slope, loss = trial, trial_slope, trial_loss
-        else:
-            promised = step * dot(slope, direction)  # negative: the descent that the slope foretells
-            accepted = trial_loss <= loss + ARMIJO * promised
-            remember(s, y, rho, trial - at, trial_slope - slope, accepted, memory)
-            at, slope, loss = update(accepted, (trial, trial_slope, trial_loss), (at, slope, loss))
-        turned, fresh = downhill(slope, s, y, rho), first_step(slope, rho)
-        direction, step = update(accepted, (turned, fresh), (direction, step / 2))
+        trial = at + step * direction
         with torch.no_grad():
-            theta.copy_((at + step * direction).view_as(theta))
+            theta.copy_(trial.view_as(theta))
+        x, trial_loss, trial_slope = evaluate_rows(picture, losses)
+        yield x, trial_loss[:, 0]
+        promised = step * dot(slope, direction)  # negative: the descent that the slope foretells
+        accepted = trial_loss <= loss + ARMIJO * promised  # (N, 1)
+        remember(s, y, rho, trial - at, trial_slope - slope, accepted, memory)
+        at, loss, slope = update(accepted, (trial, trial_loss, trial_slope), (at, loss, slope))
+        turned = downhill(slope, s, y, rho), first_step(slope, rho)
+        direction, step = update(accepted, turned, (direction, step / 2))
 
 
 def evaluate(picture, losses, parameters):
@@ -87,6 +85,12 @@ def evaluate(picture, losses, parameters):
         loss = losses(x)
         slopes = torch.autograd.grad(loss.sum(), parameters)  # the pictures are independent: slopes do not mix
     return x.detach(), loss.detach(), slopes
+
+
+def evaluate_rows(picture, losses):
+    """Return the same for a picture with one tensor ``theta``, as rows: pictures, losses (N, 1) and slopes (N, D)."""
+    x, loss, (slope,) = evaluate(picture, losses, [picture.theta])
+    return x, loss[:, None], slope.flatten(1)
 
 
 def dot(a, b):

@@ -52,7 +52,7 @@ class Panel(widgets.VBox):
     """
 
     def __init__(self, controls, strips, steps=None, steps_if=None):
-        self.controls, self.strips, self.steps = dict(controls), strips, steps
+        self.controls, self.strips, self.steps, self.steps_if = dict(controls), strips, steps, steps_if
         self.trouble, self.milliseconds = None, 0.0
         self._result, self._muted, self._lock = None, 0, threading.RLock()
         self._gate = Gate(self._work)
@@ -168,12 +168,15 @@ class Panel(widgets.VBox):
 
     def alternative_text(self):
         """Return in words what the pictures show, for screen readers and plain text."""
-        seen = [p for strip in self.strips if strip.seen for p in strip.pictures if p.seen]
-        return "; ".join(": ".join(filter(None, (p.title, p.caption.replace("\n", ", ")))) for p in seen)
+        words = [self._trouble_in_words()] if self.trouble else []
+        for strip in self._shown():
+            seen = (picture for picture in strip.pictures if picture.seen)
+            words += [": ".join(filter(None, (p.title, p.caption.replace("\n", ", ")))) for p in seen]
+        return "; ".join(words)
 
     def snapshot(self):
         """Return the pictures with titles and captions as PNG bytes."""
-        return snapshot(self.strips)
+        return snapshot(self._shown(), self._trouble_in_words())
 
     def _repr_mimebundle_(self, **kwargs):
         self.wait()
@@ -217,14 +220,24 @@ class Panel(widgets.VBox):
         self.trouble = trouble
         if trouble is None:
             self._pictures.remove_class("lk-stale")
-            self._says.layout.display = "none"
-            return
-        words = str(trouble)
-        if not isinstance(trouble, LectureError):
-            words = f"A fault of this panel, please report it: {type(trouble).__name__}: {words}"
-        self._says.value = f"<div class='lk-says' role='alert'>{html.escape(words[:1].upper() + words[1:])}</div>"
-        self._says.layout.display = ""
-        self._pictures.add_class("lk-stale")
+        else:
+            self._pictures.add_class("lk-stale")
+            self._says.value = f"<div class='lk-says' role='alert'>{html.escape(self._trouble_in_words())}</div>"
+        self._says.layout.display = hidden_unless(trouble)
+        self._pictures.layout.display = hidden_unless(self._shown())
+
+    def _trouble_in_words(self):
+        """Return what went wrong as a sentence; nothing if nothing did."""
+        if self.trouble is None:
+            return ""
+        if not isinstance(self.trouble, LectureError):
+            return f"A fault of this panel, please report it: {type(self.trouble).__name__}: {self.trouble}"
+        words = str(self.trouble)
+        return words[:1].upper() + words[1:]
+
+    def _shown(self):
+        """Return the strips that can be seen; none before the first picture is there."""
+        return [strip for strip in self.strips if strip.seen and any(p.png for p in strip.pictures)]
 
     def _foot(self):
         """Return the line below the pictures: run, stop, progress, reset, milliseconds."""

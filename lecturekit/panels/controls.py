@@ -48,6 +48,13 @@ def tick(label, value=False):
     return widgets.Checkbox(value, description=label, indent=False, layout=widgets.Layout(width="auto"))
 
 
+def file_button():
+    """Return a button that lets a person choose a picture of their own."""
+    button = widgets.FileUpload(accept="image/*", multiple=False, description="Choose a picture")
+    button.layout.width = "auto"
+    return button
+
+
 def button(label, tooltip, action):
     """Return a button that calls ``action()``."""
     made = widgets.Button(description=label, tooltip=tooltip, layout=widgets.Layout(width="auto"))

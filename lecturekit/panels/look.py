@@ -28,8 +28,8 @@ STYLE = """<style>
 .lk-panel .widget-label {justify-content: flex-start; text-align: left}
 .lk-panel .widget-label, .lk-panel .widget-readout, .lk-panel .widget-label-basic {font-size: 15px;
   color: var(--jp-ui-font-color0, #111)}
-.lk-controls {display: grid; grid-template-columns: repeat(auto-fill, minmax(278px, 1fr)); gap: 6px 20px; overflow: visible;
-  max-width: 1200px; align-items: center}
+.lk-panel .lk-controls {display: grid; grid-template-columns: repeat(auto-fill, minmax(278px, 1fr)); gap: 6px 20px;
+  max-width: 1200px; align-items: center; overflow: visible}
 .lk-controls > * {width: auto; min-width: 0; margin: 0; overflow: visible}
 .lk-row {flex-flow: row wrap; align-items: center; gap: 6px 16px; overflow: visible; margin-top: 12px}
 .lk-row > * {margin: 0; overflow: visible}
@@ -200,7 +200,7 @@ def enlarge(sheet, scale):
 
 
 def map_png(values, low, high, signed, place=None):
-    """Return one map of numbers (h, w) as PNG bytes, about `SIDE` pixels high; ``place``, (row, column), has a frame."""
+    """Return a map of numbers (h, w) as PNG bytes, about `SIDE` pixels high, with a frame round ``place``."""
     scale = max(1, round(SIDE / len(values)))
     sheet = enlarge(shades(values[None], low, high)[0], scale)
     if place is not None:

@@ -11,17 +11,21 @@ from lecturekit.panels.chart import font
 
 MARGIN, SPACE = 10, 22
 TITLE, CAPTION = 17, 15  # pixels
+WIDEST = 800  # pixels of a line of text
 LEADING = 1.35
 
 
-def snapshot(strips):
-    """Return the visible pictures of some `look.Strip` as PNG bytes, laid out as in the panel, on white."""
-    lines = []
+def snapshot(strips, words=""):
+    """Return the visible pictures of some `look.Strip` as PNG bytes, laid out as in the panel, on white.
+
+    Args:
+        strips: those that are seen, from top to bottom.
+        words: what the panel has to say above them, if anything.
+    """
+    lines = [[heading(line)] for line in wrapped(words, WIDEST, TITLE)]
     for strip in strips:
-        pictures = [picture for picture in strip.pictures if picture.seen]
-        if strip.seen and pictures:
-            lines += [[heading(strip.heading)]] if strip.heading else []
-            lines.append([tile(picture) for picture in pictures])
+        lines += [[heading(strip.heading)]] if strip.heading else []
+        lines.append([tile(picture) for picture in strip.pictures if picture.seen])
     width = max((sum(t.width + SPACE for t in tiles) for tiles in lines), default=SPACE) - SPACE + 2 * MARGIN
     heights = [max(t.height for t in tiles) + MARGIN for tiles in lines]
     sheet, top = Image.new("RGB", (width, sum(heights) + MARGIN), "white"), MARGIN
@@ -46,18 +50,22 @@ def heading(words):
 def tile(picture):
     """Return one picture with its words, as wide as on the screen."""
     title, caption = wrapped(picture.title, picture.width, TITLE), wrapped(picture.caption, picture.width, CAPTION)
-    shown = Image.open(io.BytesIO(picture.png)).convert("RGBA") if picture.png else Image.new("RGBA", (1, 1))
-    if shown.width > 1:
-        height = round(shown.height * picture.width / shown.width)
-        smaller = shown.width > picture.width
-        how = Image.Resampling.LANCZOS if smaller else Image.Resampling.NEAREST
-        shown = shown.resize((picture.width, height), how)
+    shown = scaled(picture.png, picture.width)
     head, foot = (round(len(lines) * size * LEADING) + 4 for lines, size in ((title, TITLE), (caption, CAPTION)))
     sheet = Image.new("RGB", (picture.width, head + shown.height + 6 + foot), "white")
     write(sheet, title, TITLE, 0)
     sheet.paste(shown, (0, head), shown)
     write(sheet, caption, CAPTION, head + shown.height + 6)
     return sheet
+
+
+def scaled(png, width):
+    """Return PNG bytes as a picture of this width; nothing at all becomes a line of nothing."""
+    if not png:
+        return Image.new("RGBA", (width, 1))
+    shown = Image.open(io.BytesIO(png)).convert("RGBA")
+    how = Image.Resampling.LANCZOS if shown.width > width else Image.Resampling.NEAREST
+    return shown.resize((width, max(1, round(shown.height * width / shown.width))), how)
 
 
 def write(sheet, lines, size, top):

@@ -3,7 +3,6 @@
 import functools
 from typing import NamedTuple
 
-import ipywidgets as widgets
 import torch
 
 from lecturekit.devices import device
@@ -43,7 +42,7 @@ class Source:
             "world": knobs.menu("World", WORLDS, world),
             "picture": knobs.slider("Picture", 0, PICTURES - 1, 5, live=live),
             "photograph": knobs.walk("Photograph", names, live=live),
-            "upload": widgets.FileUpload(accept="image/*", description="Choose a picture file"),
+            "upload": knobs.file_button(),
         }
         self.controls["world"].observe(lambda _: self._unveil(), names="value")
         self._unveil()

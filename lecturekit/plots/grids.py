@@ -1,8 +1,8 @@
 """Pictures side by side, every pixel a sharp square.
 
 Matplotlib's own layout stretches pictures to whatever room is left, and of a 64-pixel picture on 201 screen pixels some
-pixels are larger than others.  So the grid is computed here: pictures are enlarged by a whole number, words are measured,
-and everything gets the room that it needs.
+pixels are larger than others.  So the grid is computed here: pictures are enlarged by a whole number, words are
+measured, and everything gets the room that it needs.
 """
 
 import io
@@ -21,6 +21,7 @@ from lecturekit.plots.style import DPI, PIXELS, POINTS, Sheet
 
 WIDTH = 960  # screen pixels: a notebook
 GAP = 12  # screen pixels between pictures
+BAR = 240  # screen pixels: a scale of colours
 TEXTS = ("title", "caption")  # above and below a picture
 LINE = round(1.35 * POINTS * DPI / 72)  # screen pixels from one line of text to the next
 
@@ -40,8 +41,10 @@ def pictures(rows, titles=None, captions=None, scale=None):
     captions = captions if isinstance(captions, dict) or captions is None else dict.fromkeys(rows, captions)
     for name, batch in rows.items():
         check_pixels(batch, f"the row {name!r}" if name else "rows")
+    columns = max(map(len, rows.values()), default=0)
+    if not columns:
+        raise InputError("there is no picture to show")
     height, width = next(iter(rows.values())).shape[-2:]
-    columns = max(map(len, rows.values()))
     scale = scale or min(6, max(1 if width > 128 else 2, round(WIDTH / (columns * (width + GAP / 2)))))
     cells = {
         name: [dict(values=_image(x), caption=caption) for x, caption in _paired(batch, captions, name)]
@@ -120,9 +123,6 @@ def _grid(rows, titles, size, colours, bar=False):
         colours: for ``imshow``.
         bar: whether to show below which colour is which number.
     """
-    cells = [cell for row in rows.values() for cell in row]
-    if not cells:
-        raise InputError("there is no picture to show")
     columns = max(map(len, rows.values()))
     if titles is not None and len(titles) != columns:
         raise InputError(f"there are {columns} columns, but {len(titles)} titles")
@@ -133,7 +133,7 @@ def _grid(rows, titles, size, colours, bar=False):
     left = max(map(_width, rows)) + (2 * GAP if any(name.strip() for name in rows) else GAP)
     bands = [[_height(cell.get(kind) for cell in row) for kind in TEXTS] for row in rows.values()]
     height = GAP + sum(above + size[0] + below + GAP for above, below in bands) + bar * 2 * LINE
-    sheet = _Sheet(left + columns * step, height)
+    sheet = _Sheet(max(left + columns * step, bar * 2 * BAR), height)
     y = GAP
     for (name, row), (above, below) in zip(rows.items(), bands, strict=True):
         sheet.row(left, y + above, step, size, row, colours)
@@ -169,7 +169,7 @@ class _Sheet:
 
     def bar(self, x, y, colours):
         """Put a scale of colours, with the numbers that its ends stand for."""
-        low, high, width = f"{colours['vmin']:.3g}", f"{colours['vmax']:.3g}", 2 * WIDTH // 8
+        low, high, width = f"{colours['vmin']:.3g}", f"{colours['vmax']:.3g}", BAR
         ramp = np.linspace(colours["vmin"], colours["vmax"], 256)[None]
         start = x + _width(low) + GAP
         self.picture(start, y + GAP, (LINE // 2, width), ramp, colours)

@@ -84,6 +84,13 @@ def flip_a_bit(path):
     path.write_bytes(content)
 
 
+def flip_bits_all_over(path):
+    content = bytearray(path.read_bytes())
+    for place in range(0, len(content), 97):
+        content[place] ^= 4
+    path.write_bytes(content)
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[:-1000])
 
@@ -104,7 +111,7 @@ def rename_arrays(path):
     np.savez(path, pictures=np.zeros(3))
 
 
-@pytest.mark.parametrize("damage", [flip_a_bit, cut, empty, scribble, swap, rename_arrays])
+@pytest.mark.parametrize("damage", [flip_a_bit, flip_bits_all_over, cut, empty, scribble, swap, rename_arrays])
 def test_a_damaged_file_is_noticed_and_drawn_again(shelf, drawn_here, damage):
     good = collect(JOBS[:4])
     (path,) = shelf.glob("*.npz")

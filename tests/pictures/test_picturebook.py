@@ -156,7 +156,7 @@ def test_the_book_is_a_data_set_of_pixels_in_zero_to_one(book):
     x, y = book[13]
     assert x.shape == (3, 64, 64) and x.dtype == torch.float32 and 0 <= x.min() and x.max() <= 1 and type(y) is int
     torch.testing.assert_close(x.permute(1, 2, 0) * 255, torch.tensor(book.images[13]).float())
-    batch, labels = next(iter(torch.utils.data.DataLoader(book, batch_size=7)))
+    batch, labels = torch.utils.data.default_collate([book[n] for n in range(7)])
     assert batch.shape == (7, 3, 64, 64) and labels.tolist() == [0, 1, 2, 3, 4, 5, 6] and len(book) == 200
 
 
@@ -286,7 +286,7 @@ def test_the_frozen_world_has_not_changed():
     gap, share = abs(stored - pictures).mean(), (stored_parts != parts).mean()
     assert gap < 0.1 and share < 0.001, (  # another libm may round an edge differently, here and there
         f"the picture book draws other pictures than it did ({gap:.2f} grey levels, {share:.2%} of the mask). "
-        "The shipped networks were trained on the old ones: undo the change, or train every network of the picture book "
+        "The shipped networks were trained on the old ones: undo the change, or train all networks of the picture book "
         "again and store the new world with LECTUREKIT_FREEZE=1."
     )
 

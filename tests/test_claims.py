@@ -1,0 +1,78 @@
+"""The ledger keeps sentence, number and rule together, and every stored entry holds."""
+
+import dataclasses
+import json
+
+import pytest
+
+from lecturekit import claims
+from lecturekit.claims import ledger
+from lecturekit.errors import FileError, InputError
+from lecturekit.measure import Interval
+
+QUICK = ("better-than-nothing", "detail-first", "colour-and-place", "mse-blur", "leak-by-layer", "deep-category")
+
+
+def entry(**changes):
+    numbers = {"psnr": Interval(30.0, 29.0, 31.0, 8)}
+    made = claims.Entry("a", "<b>Bold</b> claim.", "01", "at least 32 dB", "how", numbers, False, 0.1)
+    return dataclasses.replace(made, **changes)
+
+
+def test_every_claim_is_measured_and_stored():
+    assert list(claims.stored()) == list(claims.known()), "run `lecturekit claims --json lecturekit/claims/claims.json`"
+
+
+@pytest.mark.parametrize("stored", claims.stored().values(), ids=lambda e: e.id)
+def test_a_stored_claim_says_what_its_rule_says(stored):
+    found = claims.known()[stored.id]
+    assert (stored.sentence, stored.threshold) == (found.sentence, found.threshold), "the words changed: measure again"
+    assert stored.holds == bool(found.holds(stored.numbers)), "the verdict does not follow from the numbers"
+
+
+@pytest.mark.parametrize("id", QUICK)
+def test_a_quick_claim_holds_again_on_fewer_pictures(id):
+    numbers = {"leak-by-layer": {}}.get(id, {"count": 120})
+    again, before = claims.measure(id, **numbers), claims.stored()[id]
+    assert again.holds, f"{again}"
+    for name, value in again.numbers.items():
+        slack = 2 * (value.high - value.low) + 0.02
+        assert abs(value.estimate - before.numbers[name].estimate) <= slack, f"{name} moved away from the ledger"
+
+
+def test_a_claim_that_fails_says_so_in_text_and_in_html():
+    assert "DOES NOT HOLD" in str(entry())
+    assert "does NOT hold" in entry()._repr_html_()
+    assert "&lt;b&gt;Bold" in entry()._repr_html_(), "a sentence is text, never markup"
+
+
+def test_writing_keeps_the_entries_that_were_not_measured_again(tmp_path):
+    path = tmp_path / "ledger.json"
+    first, second = list(claims.stored().values())[:2]
+    claims.write([first, second], path)
+    claims.write([dataclasses.replace(first, seconds=99.0)], path)
+    assert [e.seconds for e in claims.stored(path).values()] == [99.0, second.seconds]
+    assert claims.stored(path)[second.id] == second, "what is read is what was written"
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", '[{"id": 1}]', json.dumps([1])])
+def test_a_file_that_is_no_ledger_is_refused(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    if text == "{}":
+        assert claims.stored(tmp_path / "x.json") == {}
+        return
+    with pytest.raises(FileError, match="is not a claim ledger"):
+        claims.stored(tmp_path / "x.json")
+
+
+def test_unknown_claims_name_the_nearest():
+    with pytest.raises(InputError, match="Did you mean 'inversion-depth'"):
+        claims.show("inversion-dept")
+    with pytest.raises(InputError, match="no claim named"):
+        claims.measure("nothing of the kind")
+
+
+def test_two_claims_cannot_share_a_name():
+    first = next(iter(claims.known()))
+    with pytest.raises(ValueError, match="two claims are named"):
+        ledger.claim(first, "s", notebook="n", threshold="t", holds=bool)(lambda: {})
