@@ -203,10 +203,11 @@ def install(python):
     """Install the course and what it needs: by uv, which takes half a minute, else by pip, which takes some."""
     what = ["--editable", ".[all]", "--constraint", "constraints.txt"]
     say("Installing JupyterLab, PyTorch and the other packages.")
-    if succeeds([python, "-m", "pip", "install", "--quiet", "uv"]):
-        if succeeds([python, "-m", "uv", "pip", "install", "--python", python, *what]):
-            return
-        say("The fast installer (uv) failed, with the message above; trying again with pip, which takes longer.")
+    if succeeds([python, "-m", "pip", "install", "--quiet", "uv"]) and succeeds(
+        [python, "-m", "uv", "pip", "install", "--python", python, *what]
+    ):
+        return
+    say("The fast installer (uv) failed, with the message above; trying again with pip, which takes longer.")
     if not succeeds([python, "-m", "pip", "install", *what]):
         raise SetupFailed(
             "The packages could not be installed; the installer's message stands above. Most often the internet is "

@@ -35,7 +35,9 @@ def picture(encoded):
 
 
 def notebook(*outputs, source="1"):
-    return v4.new_notebook(cells=[v4.new_code_cell(source, outputs=list(outputs), metadata={"execution": {"iopub.status.busy": "2026"}})])
+    return v4.new_notebook(
+        cells=[v4.new_code_cell(source, outputs=list(outputs), metadata={"execution": {"iopub.status.busy": "2026"}})]
+    )
 
 
 def shown(**data):

@@ -23,6 +23,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import numbers
 import time
 
 import torch
@@ -187,7 +188,8 @@ def check(phi0, steps, restarts, jitter, solver):
     silent = (phi0.flatten(1) == 0).all(dim=1).nonzero().flatten().tolist()
     if silent:
         raise InputError(f"phi0{silent} are all zeros: a silent layer cannot be inverted (nothing to divide by)")
-    if not all(isinstance(n, int) for n in (steps, restarts, jitter)) or steps < 1 or restarts < 1 or jitter < 0:
+    whole = all(isinstance(n, numbers.Integral) for n in (steps, restarts, jitter))
+    if not whole or steps < 1 or restarts < 1 or jitter < 0:
         raise InputError(
             f"steps and restarts are whole numbers from 1 on, jitter from 0 on; got {steps}, {restarts}, {jitter}"
         )

@@ -32,7 +32,12 @@ def tuned(layer):
             other name, e.g. of a torchvision network, takes what suits conv4.
     Returns: a dict with ``hold``, ``prior`` and ``steps``.
     """
+    hold, weight, steps = settings_for(layer)
+    return {"hold": hold, "prior": natural(alpha=weight, tv=weight), "steps": steps}
+
+
+def settings_for(layer):
+    """Return what suits a layer as numbers: how the picture is held, the weight of both priors, evaluations."""
     number = layer.removeprefix("relu").removeprefix("pool")
     near = layer if layer in SETTINGS else f"fc{number}" if number in "678" else f"conv{number}"
-    hold, weight, steps = SETTINGS.get(near, SETTINGS["conv4"])
-    return {"hold": hold, "prior": natural(alpha=weight, tv=weight), "steps": steps}
+    return SETTINGS.get(near, SETTINGS["conv4"])

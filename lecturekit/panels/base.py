@@ -148,7 +148,8 @@ class Panel(widgets.VBox):
 
     def close(self):
         """Stop the work and take the panel and everything in it away."""
-        self._gate.stop()
+        if hasattr(self, "_gate"):  # a panel that could not be built has none, and is closed by Python all the same
+            self._gate.stop()
         for widget in walk_through(self):
             if widget is not self:
                 widget.close()
@@ -270,6 +271,7 @@ class Telling:
 
     def __call__(self, step):
         """Take one report; return `STOP` if the job is to end."""
+        self.step = step
         if self.job.stopped:
             self.cut_short = True
             return STOP
@@ -279,7 +281,6 @@ class Telling:
         if self.panel.steps and now >= self._due:
             self._due = now + TICK
             self._tell(step, now - self._began)
-        self.step = step
         return None
 
     def _tell(self, step, seconds):

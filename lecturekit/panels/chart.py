@@ -54,12 +54,12 @@ def curves(names, series, level, width=620, height=256):
     for value in range(int(low), int(high) + 1, 5 if high - low <= 30 else 10):
         y = place(0, value)[1]
         pen.line((left, y, right, y), fill=RULES, width=2)
-        pen.text((left - 12, y), f"{value} dB", INK, font(26), anchor="rm")
+        pen.text((left - 12, y), f"{value} dB", INK, font(28), anchor="rm")
     for i, name in enumerate(names):
         short = "prob." if name == "probabilities" else name
-        pen.text((place(i, low)[0], bottom + 14), short, INK, font(26), anchor="mt")
+        pen.text((place(i, low)[0], bottom + 14), short, INK, font(28), anchor="mt")
     dashes(pen, left, right, place(0, level[1])[1])
-    pen.text((right, place(0, level[1])[1] - 8), level[0], BASELINE.colour, font(26), anchor="rb")
+    pen.text((right, place(0, level[1])[1] - 8), level[0], BASELINE.colour, font(28), anchor="rb")
     for at, (words, ((colour, mark), curve)) in enumerate(series.items()):
         points = [place(names.index(name), value) for name, value in curve.items()]
         pen.line(points, fill=colour, width=5)

@@ -1,6 +1,7 @@
 """The knobs of a panel: plain ipywidgets of one look, each with its name beside it, and how to turn them from code."""
 
 import datetime
+import math
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -10,11 +11,7 @@ from lecturekit.errors import InputError, unknown
 from lecturekit.files import regular
 
 LABEL = "112px"  # room for the name of a control: all sliders begin below each other
-WEIGHTS = ((0.0, "off"),) + tuple(
-    (digit * 10**power, f"{digit} × 10{''.join('⁰¹²³⁴⁵⁶⁷⁸⁹'[int(d)] if d != '-' else '⁻' for d in str(power))}")
-    for power in range(-6, 1)
-    for digit in (1, 3)
-)
+DECADES = [0.0, *(float(f"{digit}e{power}") for power in range(-6, 1) for digit in (1, 3))]  # of a weight
 
 
 def menu(label, options, value=None):
@@ -36,11 +33,34 @@ def walk(label, options, value=None, *, live=True):
     )
 
 
-def weight(label, value):
-    """Return a logarithmic slider for the weight of a prior, from off by 10^-6 ... to 3, two steps a decade."""
-    options = [(words, number) for number, words in WEIGHTS]
-    nearest = min((number for number, _ in WEIGHTS), key=lambda number: abs(number - value))
-    return widgets.SelectionSlider(options=options, value=nearest, description=label, continuous_update=False, **look())
+class Weight(widgets.SelectionSlider):
+    """A logarithmic slider for the weight of a prior: off, then 10^-6 to 3, two steps a decade."""
+
+    def __init__(self, label, value):
+        choices = [(power_of_ten(number), number) for number in DECADES]
+        super().__init__(options=choices, description=label, continuous_update=False, **look())
+        self.turn_to(value)
+
+    def turn_to(self, value):
+        """Go to any weight; one that is no step of the slider becomes one.
+
+        Raises: InputError unless it is a number from 0.
+        """
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise InputError(f"{self.description} is a number from 0, got {value!r}")
+        if value not in [number for _, number in self.options]:
+            numbers = sorted([*(number for _, number in self.options), float(value)])
+            self.options = [(power_of_ten(number), number) for number in numbers]
+        self.value = float(value)
+
+
+def power_of_ten(number):
+    """Return a weight as it is read: off, 3 × 10⁻⁴."""
+    if not number:
+        return "off"
+    digits, power = f"{number:.2e}".split("e")
+    raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{float(digits):g} × 10{raised}"
 
 
 def tick(label, value=False):
@@ -83,6 +103,8 @@ def put(name, control, value):
     """
     if isinstance(control, widgets.FileUpload) and isinstance(value, str | Path | bytes):
         value = file_value(value)
+    if isinstance(control, Weight):
+        return control.turn_to(value)
     if hasattr(control, "options"):
         allowed = [option[1] if isinstance(option, tuple) else option for option in control.options]
         if value not in allowed:

@@ -16,10 +16,8 @@ from lecturekit.panels.source import Chosen, Source
 from lecturekit.plots import DECODED, OPTIMISED
 from lecturekit.progress import STOP, Step
 
-EVALUATIONS = 60  # a layer
 SMALL = 108  # pixels a side of one picture of the strip
 CHART = 620  # pixels
-LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8", PROBABILITIES)
 
 
 class Frame(NamedTuple):
@@ -55,7 +53,7 @@ class Depth(Panel):
         settings: where the controls stand at first, e.g. ``picture=7``.
     """
 
-    def __init__(self, networks=None, inverses=None, *, layers=LAYERS, world="picturebook", **settings):
+    def __init__(self, networks=None, inverses=None, *, layers=inversion.LAYERS, world="picturebook", **settings):
         self.shelf, self.source, self.layers = Shelf(networks, inverses), Source(world), layers
         self.memory = Memory(500)
         network = knobs.menu("Network", self.shelf.options())
@@ -66,7 +64,7 @@ class Depth(Panel):
         self.chart = look.Picture("How much comes back", CHART, smooth=True)
         self.films = {
             "decoded": look.Strip(self.decoded.values(), "By inverse networks: one forward pass each"),
-            "optimised": look.Strip(self.optimised.values(), f"By optimisation: {EVALUATIONS} evaluations each"),
+            "optimised": look.Strip(self.optimised.values(), "By optimisation: weights tuned for each layer"),
         }
         controls = {**self.source.controls, "network": network, "optimise": optimise}
         strips = [look.Strip([self.original, self.chart]), *self.films.values()]
@@ -84,11 +82,12 @@ class Depth(Panel):
         film = Film(chosen, decoded, {})
         if not settings["optimise"]:
             return film
-        total = EVALUATIONS * len(layers)
+        evaluations = [inversion.tuned(layer)["steps"] for layer in layers]
         for i, layer in enumerate(layers):
-            if watch(Step(i * EVALUATIONS, total, picture=film, note=layer)) == STOP:
+            done, total = sum(evaluations[:i]), sum(evaluations)
+            if watch(Step(done, total, picture=film, note=layer)) == STOP:
                 break
-            found = self._optimised(name, layer, codes[layer], chosen.x, Part(watch, i * EVALUATIONS, total, layer))
+            found = self._optimised(name, layer, codes[layer], chosen.x, Part(watch, done, total, layer))
             film = film._replace(optimised={**film.optimised, layer: framed(found.x, chosen.x)})
         return film
 
@@ -96,7 +95,8 @@ class Depth(Panel):
         """Return the inversion of one layer by optimisation, from memory if it is there."""
         key = (x.cpu().numpy().tobytes(), name, layer)
         phi = representation(self.shelf.opened(name).model, layer)
-        found = self.memory.recall(key) or inversion.invert(phi, code, steps=EVALUATIONS, watch=watch)
+        settings = {"size": tuple(x.shape[-2:])} | inversion.tuned(layer)
+        found = self.memory.recall(key) or inversion.invert(phi, code, watch=watch, **settings)
         return self.memory.keep(key, found) if found.complete else found
 
     def show(self, result, settings):

@@ -26,7 +26,7 @@ class Answer(NamedTuple):
         code: its answer, (C, h, w), or (K, 1, 1) where the layer has no places.
         probabilities: of the classes, (K,).
         filter: the number of the filter looked at.
-        place: (row, column) where that filter answers loudest, in absolute value.
+        place: (row, column) where that filter answers loudest: its largest value, which is what a ReLU lets pass.
         field: (top, left, bottom, right) in pixels, what is seen from there; None if unknown.
     """
 
@@ -86,7 +86,7 @@ class ForwardPass(Panel):
             probabilities = model(chosen.x).softmax(1)
         code = (probabilities if layer == PROBABILITIES else seen[layer])[0]
         code = code if code.dim() == 3 else code.flatten()[:, None, None]  # (C, h, w)
-        place = divmod(int(code[channel].abs().argmax()), code.shape[-1])
+        place = divmod(int(code[channel].argmax()), code.shape[-1])
         field = seen_from(self.shelf.field(settings["network"], layer), place, chosen.x.shape[-2:])
         return Answer(chosen, layer, code, probabilities[0], channel, place, field)
 
@@ -173,8 +173,8 @@ def about_map(result):
     one, (row, column) = result.code[result.filter], result.place
     if not one.any():
         return "silent: all zeros for this picture"
-    words = f"strongest {one[row, column]:.3g}\nin row {row}, column {column}"
+    words = f"loudest {one[row, column]:.3g}\nin row {row}, column {column}"
     if result.field is None:
         return words
     top, left, bottom, right = result.field
-    return f"{words}\nframe: what it sees, {bottom - top} × {right - left} pixels"
+    return f"{words}\nit sees {bottom - top} × {right - left} pixels (frame)"

@@ -1,6 +1,5 @@
 """Inversion by an inverse network: one forward pass from the code back to a picture, as quick as a slider."""
 
-import dataclasses
 from typing import NamedTuple
 
 import torch
@@ -14,8 +13,6 @@ from lecturekit.panels.base import Memory, Panel
 from lecturekit.panels.shelf import Shelf
 from lecturekit.panels.source import Chosen, Source
 from lecturekit.progress import Step
-
-EVALUATIONS = 100  # of the optimisation beside
 
 
 class Decoded(NamedTuple):
@@ -79,17 +76,14 @@ class InverseNet(Panel):
         result = Decoded(chosen, x, measure.psnr(x, chosen.x).item(), tuple(phi0.shape[1:]))
         if not settings["optimise"]:
             return result
-        watch(Step(0, EVALUATIONS, picture=(result, layer)))
+        watch(Step(0, inversion.tuned(layer)["steps"], picture=(result, layer)))
         return result._replace(optimised=self._optimised(phi, phi0, result, settings, watch))
 
     def _optimised(self, phi, phi0, result, settings, watch):
         """Return the inversion of the same code by optimisation, from memory if it is there."""
         key = (result.chosen.x.cpu().numpy().tobytes(), settings["network"], settings["layer"])
-
-        def passing_on(step):
-            return watch(dataclasses.replace(step, picture=step.picture))
-
-        found = self.memory.recall(key) or inversion.invert(phi, phi0, steps=EVALUATIONS, watch=passing_on)
+        settings = inversion.tuned(settings["layer"])
+        found = self.memory.recall(key) or inversion.invert(phi, phi0, watch=watch, **settings)
         return self.memory.keep(key, found) if found.complete else found
 
     def show(self, result, settings):

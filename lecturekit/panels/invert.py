@@ -1,5 +1,6 @@
 """Inversion by optimisation, live: noise becomes a picture that the layer cannot tell from the original."""
 
+import contextlib
 import dataclasses
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import torch
 
 from lecturekit import inversion, measure
 from lecturekit.inversion import representation
+from lecturekit.inversion.tuned import settings_for
 from lecturekit.panels import controls as knobs
 from lecturekit.panels import look
 from lecturekit.panels.base import Memory, Panel
@@ -14,8 +16,9 @@ from lecturekit.panels.shelf import Shelf, names_of_classes
 from lecturekit.panels.source import Chosen, Source
 
 SOLVERS = {"lbfgs": inversion.lbfgs, "adam": inversion.adam}
-WIDEST = 0.2  # of the range of a pixel; one scale for all layers, so that their spreads can be compared
 HOLDS = {"pixels": inversion.Pixels, "fourier": inversion.Fourier, "deep prior": inversion.DeepPrior}
+WIDEST = 0.2  # of the range of a pixel; one scale for all layers, so that their spreads can be compared
+TUNED = ("hold", "alpha", "tv", "evaluations")  # what `inversion.tuned` says for each layer
 
 
 class Inverted(NamedTuple):
@@ -37,11 +40,12 @@ class Inverted(NamedTuple):
 class Invert(Panel):
     """Invert any layer of any network by optimisation and watch.
 
-    From code: ``panel.set(world=, picture=, photograph=, upload=, network=, layer=, solver=, hold=, alpha=, tv=,
-    restarts=, evaluations=)``; ``panel.result`` is an `Inverted`.
+    From code: ``panel.set(world=, picture=, photograph=, upload=, network=, tuned=, layer=, solver=, hold=, alpha=,
+    tv=, restarts=, evaluations=, shuffled=)``; ``panel.result`` is an `Inverted`.
 
     A run begins whenever a control was moved; *Start* repeats one that was stopped.  Going back to settings that were
-    computed before shows them at once.
+    computed before shows them at once.  While *tuned for the layer* is ticked, the knobs follow the layer; turning one
+    of them takes the tick away.
 
     Args:
         networks: see `shelf.Shelf`.
@@ -51,39 +55,71 @@ class Invert(Panel):
 
     def __init__(self, networks=None, *, world="picturebook", size=64, **settings):
         self.shelf, self.source = Shelf(networks, size=size), Source(world, size, live=False)
-        self.memory = Memory()
+        self.memory, self._tuning = Memory(), False
         network = knobs.menu("Network", self.shelf.options())
         layers = list(self.shelf.opened(network.value).shapes)
-        network.observe(self._network_changed, names="value")
         chosen = {
             "network": network,
+            "tuned": knobs.tick("tuned for the layer", True),
             "layer": knobs.walk("Layer", layers, "conv3" if "conv3" in layers else None, live=False),
             "solver": knobs.menu("Solver", [("L-BFGS", "lbfgs"), ("Adam", "adam")]),
             "hold": knobs.menu("Held as", list(HOLDS)),
-            "alpha": knobs.weight("α-norm weight", 1e-3),
-            "tv": knobs.weight("TV weight", 1e-3),
+            "alpha": knobs.Weight("α-norm weight", 1e-3),
+            "tv": knobs.Weight("TV weight", 1e-3),
+            "evaluations": knobs.slider("Evaluations", 20, 400, 60, step=20, live=False),
             "restarts": knobs.slider("Restarts", 1, 8, 1, live=False),
-            "evaluations": knobs.slider("Evaluations", 20, 400, 100, step=20, live=False),
+            "shuffled": knobs.tick("shuffled code (control)"),
         }
+        network.observe(self._network_changed, names="value")
+        for name in ("tuned", "layer"):
+            chosen[name].observe(self._tune, names="value")
+        for name in TUNED:
+            chosen[name].observe(self._knob_turned, names="value")
         self.original, self.rebuilt = look.Picture("Original"), look.Picture("Reconstruction")
         self.spread = look.Picture("Spread of the restarts")
         strip = look.Strip([self.original, self.rebuilt, self.spread])
         super().__init__({**self.source.controls, **chosen}, [strip], steps="evaluations")
+        self._tune()
         self.begin(settings)
 
     def _network_changed(self, event):
         with self.together():
             knobs.offer(self.controls["layer"], list(self.shelf.opened(event["new"]).shapes))
 
+    def _tune(self, _event=None):
+        """Turn the knobs to what suits the layer, if that is wanted."""
+        if not self.controls["tuned"].value:
+            return
+        hold, weight, evaluations = settings_for(self.controls["layer"].value)
+        values = ({kind: name for name, kind in HOLDS.items()}[hold], weight, weight, evaluations)
+        with self.together(), self._by_ourselves():
+            for name, value in zip(TUNED, values, strict=True):
+                knobs.put(name, self.controls[name], value)
+
+    def _knob_turned(self, _event):
+        """Somebody turned a knob: it is not tuned any more."""
+        if not self._tuning:
+            with self.together():
+                self.controls["tuned"].value = False
+
+    @contextlib.contextmanager
+    def _by_ourselves(self):
+        """Turn knobs without taking the tick away."""
+        self._tuning = True
+        try:
+            yield
+        finally:
+            self._tuning = False
+
     def compute(self, settings, watch):
         """Return the `Inverted` for the settings, from memory if it is there."""
         chosen = self.source.picture(settings)
-        key = (chosen.x.cpu().numpy().tobytes(), *(settings[name] for name in list(self.controls)[4:]))
+        asked = [settings[name] for name in self.controls if name not in self.source.controls and name != "tuned"]
+        key = (chosen.x.cpu().numpy().tobytes(), *asked)
         known = self.memory.recall(key)
         if known:
             return known
-        model = self.shelf.opened(settings["network"]).model
-        result = inverted(model, chosen, settings, watch)
+        result = inverted(self.shelf.opened(settings["network"]).model, chosen, settings, watch)
         return self.memory.keep(key, result) if result.found.complete else result
 
     def show(self, result, settings):
@@ -93,19 +129,22 @@ class Invert(Panel):
         self.original.paint(look.enlarged(x), f"{result.chosen.words}\nthe network says {name}, {100 * share:.1f} %")
         words = f"PSNR {result.psnr:.1f} dB\nfeature error {found.feature_error.item():.2g}\n"
         words += f"the network says {name_after}, {100 * share_after:.1f} %"
-        self.rebuilt.paint(look.enlarged(found.x), words, title=f"Rebuilt from {settings['layer']}")
+        self.rebuilt.paint(look.enlarged(found.x), words, title=title(settings))
         self.spread.unveil(len(found.restarts) > 1)
         if len(found.restarts) > 1:
             self.spread.paint(*spread(found.spread()[0]))
 
     def live(self, picture):
         """Paint the original, and the reconstruction as it is now."""
-        chosen, layer, x = picture
+        chosen, settings, x = picture
         self.original.paint(look.enlarged(chosen.x), chosen.words)
+        self.rebuilt.paint(look.enlarged(x), f"PSNR {measure.psnr(x, chosen.x).item():.1f} dB so far", title(settings))
         self.spread.unveil(False)
-        title = f"Rebuilt from {layer}"
-        if x is not None:
-            self.rebuilt.paint(look.enlarged(x), f"PSNR {measure.psnr(x, chosen.x).item():.1f} dB so far", title=title)
+
+
+def title(settings):
+    """Return what stands above the reconstruction."""
+    return f"From {'shuffled ' if settings['shuffled'] else ''}{settings['layer']}"
 
 
 def inverted(model, chosen, settings, watch):
@@ -113,13 +152,14 @@ def inverted(model, chosen, settings, watch):
     phi = representation(model, settings["layer"])
 
     def passing_on(step):
-        return watch(dataclasses.replace(step, picture=(chosen, settings["layer"], step.picture)))
+        shown = None if step.picture is None else (chosen, settings, step.picture)
+        return watch(dataclasses.replace(step, picture=shown))
 
     with torch.no_grad():
         phi0 = phi(chosen.x)
     found = inversion.invert(
         phi,
-        phi0,
+        measure.shuffle_code(phi0) if settings["shuffled"] else phi0,
         prior=inversion.natural(alpha=settings["alpha"], tv=settings["tv"]),
         size=tuple(chosen.x.shape[-2:]),
         steps=settings["evaluations"],

@@ -22,9 +22,9 @@ MARK = (213, 94, 0)  # vermilion of Okabe & Ito
 
 # Colours come from JupyterLab's own theme where there is one, so that panels fit its light and its dark look.
 STYLE = """<style>
-.lk-panel {--jp-widgets-font-size: 15px; --jp-widgets-inline-height: 32px; --jp-widgets-slider-handle-size: 18px;
-  --jp-widgets-slider-handle-background-color: #0072B2; --jp-widgets-slider-handle-border-color: #0072B2;
-  padding: 4px 0 10px; overflow: visible}
+.lk-panel {--jp-widgets-font-size: 15px; --jp-widgets-inline-height: 32px; padding: 4px 0 10px; overflow: visible}
+.lk-panel .noUi-handle {background: #0072B2; border-color: #0072B2}
+.lk-panel .widget-html {margin: 0}
 .lk-panel .widget-label {justify-content: flex-start; text-align: left}
 .lk-panel .widget-label, .lk-panel .widget-readout, .lk-panel .widget-label-basic {font-size: 15px;
   color: var(--jp-ui-font-color0, #111)}

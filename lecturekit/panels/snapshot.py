@@ -23,7 +23,7 @@ def snapshot(strips, words=""):
         words: what the panel has to say above them, if anything.
     """
     lines = [[heading(line)] for line in wrapped(words, WIDEST, TITLE)]
-    for strip in strips:
+    for strip in filter(any_seen, strips):
         lines += [[heading(strip.heading)]] if strip.heading else []
         lines.append([tile(picture) for picture in strip.pictures if picture.seen])
     width = max((sum(t.width + SPACE for t in tiles) for tiles in lines), default=SPACE) - SPACE + 2 * MARGIN
@@ -38,6 +38,11 @@ def snapshot(strips, words=""):
     stream = io.BytesIO()
     sheet.save(stream, "PNG", optimize=True)
     return stream.getvalue()
+
+
+def any_seen(strip):
+    """Tell whether there is anything to see in a strip."""
+    return any(picture.seen for picture in strip.pictures)
 
 
 def heading(words):

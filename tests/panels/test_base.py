@@ -297,6 +297,12 @@ def test_hidden_pictures_are_neither_in_the_words_nor_in_the_snapshot():
     assert Image.open(io.BytesIO(panel.snapshot())).height < 40
 
 
+def test_a_reader_without_a_kernel_is_told_what_went_wrong():
+    panel = Counting(lambda settings, watch: 1 // 0)
+    assert "A fault of this panel" in panel.alternative_text()
+    assert Image.open(io.BytesIO(panel.snapshot())).width > 300, "the words are in the picture"
+
+
 # Milliseconds
 
 

@@ -13,6 +13,35 @@ from lecturekit.pictures.picturebook import draw
 from lecturekit.pictures.sketch import NUMBER, Place, Sketch, paint
 
 LASTING = ("identity", "skin", "hair_colour", "hair_name", "hair_style", "eye_colour", "eye_name", "glasses", "beard")
+POPULATION = [
+    0.666416267455,
+    0.0702699207152,
+    54.7508229885,
+    0.583195078872,
+    0.0763499038301,
+    158.135850403,
+    0.551554338891,
+    0.0810676126478,
+    176.118313186,
+    0.836709583095,
+    0.159373586209,
+    0.195319504305,
+    0.357870000735,
+    0.180341714429,
+    0.932883440785,
+    -0.0486108974575,
+    0.512154694547,
+    0.0183549968721,
+    0.0800450926639,
+    0.000128992697079,
+    0.238477500888,
+    0.110062148056,
+    0.29947687032,
+    0.473430758935,
+    0.13,
+    20.0,
+    0.485194139768,
+]  # mean over all identities of each number that makes a face
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +85,20 @@ def test_a_chosen_identity_is_drawn_like_one_that_the_seed_chose():
 
 def test_identities_are_facts_about_numbers():
     assert faces.identity(123) == faces.identity(123) != faces.identity(124)
+
+
+def test_the_population_is_the_one_it_has_always_been():
+    people = [dataclasses.astuple(faces.identity(number)) for number in range(faces.IDENTITIES)]
+    numbers = np.array([[x for x in _flat(person) if isinstance(x, float)] for person in people])
+    np.testing.assert_allclose(numbers.mean(axis=0), POPULATION, rtol=1e-9, err_msg="other people than networks know")
+
+
+def _flat(values):
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _flat(value)
+        else:
+            yield value
 
 
 def test_no_two_of_all_identities_have_the_same_build_or_colours():

@@ -267,13 +267,10 @@ def test_people_who_do_not_exist_are_refused():
 
 
 def frozen_sheets():
-    """Twenty scenes as small sheets: pictures averaged to 16 x 16, and masks sampled to 32 x 32."""
-    drawn = [draw(seed) for seed in range(777_000, 777_020)]
+    """Forty scenes as strips: pictures averaged to 16 x 16, and masks sampled to 32 x 32; one row each."""
+    drawn = [draw(seed) for seed in range(777_000, 777_040)]
     small = [scene.image.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3)).round().astype(np.uint8) for scene in drawn]
-    masks = [scene.parts[::2, ::2] for scene in drawn]
-    return (
-        np.concatenate([np.concatenate(row, axis=1) for row in (sheet[:10], sheet[10:])]) for sheet in (small, masks)
-    )
+    return np.stack(small).reshape(40, -1, 3), np.stack([scene.parts[::2, ::2] for scene in drawn]).reshape(40, -1)
 
 
 def test_the_frozen_world_has_not_changed():
@@ -283,8 +280,9 @@ def test_the_frozen_world_has_not_changed():
         Image.fromarray(parts).save(HERE / "frozen_parts.png")
     stored = np.asarray(Image.open(HERE / "frozen_pictures.png"), dtype=float)
     stored_parts = np.asarray(Image.open(HERE / "frozen_parts.png"))
-    gap, share = abs(stored - pictures).mean(), (stored_parts != parts).mean()
-    assert gap < 0.1 and share < 0.001, (  # another libm may round an edge differently, here and there
+    gap = abs(stored - pictures).mean(axis=(1, 2)).max()  # of the scene that changed most
+    share = (stored_parts != parts).mean(axis=1).max()
+    assert gap < 0.03 and share < 0.003, (  # another libm may round an edge differently, here and there
         f"the picture book draws other pictures than it did ({gap:.2f} grey levels, {share:.2%} of the mask). "
         "The shipped networks were trained on the old ones: undo the change, or train all networks of the picture book "
         "again and store the new world with LECTUREKIT_FREEZE=1."
