@@ -248,7 +248,7 @@ def requirements():
 def free_memory():
     """Return the free memory in GB, or None where it cannot be told; a container's own limit counts."""
     try:
-        import psutil  # comes with ipykernel
+        import psutil
     except ImportError:
         return None
     free = psutil.virtual_memory().available

@@ -98,7 +98,7 @@ def invert(phi, phi0, *, prior=None, size=(64, 64), steps=100, restarts=1, solve
     generator = torch.Generator().manual_seed(seed)
     first = faint_noise(restarts * len(phi0), size, generator) if start is None else repeated(start, phi0, restarts)
     first = first.to(phi0)
-    distance = distance_to(phi0.repeat(restarts, *[1] * (phi0.dim() - 1)))  # (R * N, ...), restart by restart
+    distance = distance_to(phi0.detach().repeat(restarts, *[1] * (phi0.dim() - 1)))  # (R * N, ...), restart by restart
 
     def losses(x):
         return distance(phi(jittered(x, jitter, generator))) + prior(x)

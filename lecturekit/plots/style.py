@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import matplotlib
-from cycler import cycler
 from matplotlib.figure import Figure
 
 DPI = 120
@@ -44,7 +43,7 @@ STYLE = {
     "axes.axisbelow": True,
     "grid.color": "#DDDDDD",
     "image.interpolation": "nearest",  # a pixel is a square
-    "axes.prop_cycle": cycler(color=[look.colour for look in LOOKS], marker=[look.marker for look in LOOKS]),
+    "axes.prop_cycle": matplotlib.cycler(color=[look.colour for look in LOOKS], marker=[look.marker for look in LOOKS]),
 }
 
 
