@@ -177,7 +177,7 @@ def apart(a, b):
     threshold="at conv5, PSNR with the prior and waves surely above PSNR of bare pixels without a prior",
     holds=lambda m: m["gain"].low > 0,
 )
-def prior_needed(count=16):
+def prior_needed(count=PICTURES):
     """PSNR at conv5 with the tuned prior, without any, and the paired difference."""
     x0 = originals(count)
     phi = representation(load("picturebook"), DEEP)
