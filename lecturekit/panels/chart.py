@@ -27,10 +27,12 @@ def bars(names, values, width=528, line=28):
     """Return a bar with its per cent for each name as PNG bytes; values in [0, 1]."""
     sheet, pen = canvas(width, line * len(names))
     left, right = TWICE * 190, TWICE * (width - 80)
+    pen.line((left - 2, 0, left - 2, sheet.height), fill=BASELINE.colour, width=2)
     for i, (name, value) in enumerate(zip(names, values, strict=True)):
-        middle, end = TWICE * (i * line + line / 2), left + max(2, value * (right - left))
+        middle, end = TWICE * (i * line + line / 2), left + value * (right - left)
         pen.text((left - 20, middle), shortened(name), INK, font(TWICE * TEXT), anchor="rm")
-        pen.rectangle((left, middle - 18, end, middle + 18), fill=ORIGINAL.colour)
+        if end > left + 1:
+            pen.rectangle((left, middle - 18, end, middle + 18), fill=ORIGINAL.colour)
         pen.text((end + 16, middle), f"{100 * value:.1f} %", INK, font(TWICE * TEXT), anchor="lm")
     return packed(sheet)
 

@@ -64,7 +64,7 @@ class Depth(Panel):
         self.chart = look.Picture("How much comes back", CHART, smooth=True)
         self.films = {
             "decoded": look.Strip(self.decoded.values(), "By inverse networks: one forward pass each"),
-            "optimised": look.Strip(self.optimised.values(), "By optimisation: weights tuned for each layer"),
+            "optimised": look.Strip(self.optimised.values(), "By optimisation: settings tuned for each layer"),
         }
         controls = {**self.source.controls, "network": network, "optimise": optimise}
         strips = [look.Strip([self.original, self.chart]), *self.films.values()]
@@ -107,7 +107,10 @@ class Depth(Panel):
         """Paint the film as far as it is there."""
         film, x = picture, picture.chosen.x
         plain = measure.psnr(x.mean(dim=(2, 3), keepdim=True).expand_as(x), x).item()
-        self.original.paint(look.enlarged(x), f"{film.chosen.words}\none colour alone: {plain:.1f} dB")
+        words = f"{film.chosen.words}\none colour alone: {plain:.1f} dB"
+        if not film.decoded:
+            words += "\nThis network has no inverse networks; optimisation needs none."
+        self.original.paint(look.enlarged(x), words)
         for kind, tiles in (("decoded", self.decoded), ("optimised", self.optimised)):
             frames = getattr(film, kind)
             self.films[kind].unveil(bool(frames))

@@ -28,8 +28,9 @@ STYLE = """<style>
 .lk-panel .widget-label {justify-content: flex-start; text-align: left}
 .lk-panel .widget-label, .lk-panel .widget-readout, .lk-panel .widget-label-basic {font-size: 15px;
   color: var(--jp-ui-font-color0, #111)}
-.lk-panel .lk-controls {display: grid; grid-template-columns: repeat(auto-fill, minmax(278px, 1fr)); gap: 6px 20px;
+.lk-panel .lk-controls {display: grid; grid-template-columns: repeat(auto-fill, minmax(340px, 1fr)); gap: 6px 24px;
   max-width: 1200px; align-items: center; overflow: visible}
+.lk-controls .widget-readout {flex: 0 0 100px; max-width: none; overflow: visible}
 .lk-controls > * {width: auto; min-width: 0; margin: 0; overflow: visible}
 .lk-row {flex-flow: row wrap; align-items: center; gap: 6px 16px; overflow: visible; margin-top: 12px}
 .lk-row > * {margin: 0; overflow: visible}

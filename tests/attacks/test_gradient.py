@@ -315,15 +315,13 @@ def digits(shared, kind, header):
 
 
 def test_no_attack_breaks_a_proof_and_ours_comes_close_to_it(shared):
-    images = digits(shared, "t10k-images-idx3-ubyte.gz", 4)[:, None].float() / 255
-    labels = digits(shared, "t10k-labels-idx1-ubyte.gz", 2).long()
+    x = digits(shared, "t10k-images-idx3-ubyte.gz", 4)[:500, None].float() / 255
+    y = digits(shared, "t10k-labels-idx1-ubyte.gz", 2)[:500].long()
     model = certified(shared)
-    clean = (model(images).argmax(1) != labels).float().mean().item()
-    assert clean == pytest.approx(0.018, abs=0.0005), "as published"
-    x, y = images[:1000], labels[:1000]
-    stood = survivors(model, x, y, eps=0.1, alpha=0.025, steps=10, restarts=1)
-    error, clean = 1 - stood.float().mean().item(), (model(x).argmax(1) != y).float().mean().item()
+    clean = (model(x).argmax(1) != y).float().mean().item()
+    assert clean == pytest.approx(0.018), "as published for all ten thousand, and so it is for the first five hundred"
+    error = 1 - survivors(model, x, y, eps=0.1, alpha=0.03, steps=8, restarts=1).float().mean().item()
     assert error <= 0.058
-    assert clean + 0.01 < error, "the attack finds something"
-    stood = survivors(model, x[:300], y[:300], eps=0.3, alpha=0.06, steps=20, restarts=1)
-    assert stood.float().mean() < 0.1, "known: PGD-40 leaves 0.35 % at eps 0.3, far outside the proof"
+    assert error == pytest.approx(0.04, abs=0.006), "known: PGD-40 errs on 4.01 % of all"
+    stood = survivors(model, x[:200], y[:200], eps=0.3, alpha=0.06, steps=15, restarts=1)
+    assert stood.float().mean() < 0.02, "known: PGD-40 leaves 0.35 % at eps 0.3, far outside the proof"

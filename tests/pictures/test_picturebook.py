@@ -83,7 +83,7 @@ def test_attributes_tell_where_the_object_stands(book):
     assert np.mean(inside) > 0.95, "thin tips and cut edges may disagree by a few pixels"
 
 
-def test_the_box_around_a_face_has_the_colours_that_the_attributes_say(book):
+def test_objects_have_the_colours_that_the_attributes_say(book):
     for label, key in (("car", "body"), ("house", "wall"), ("boat", "hull")):
         gaps = []
         for n in np.flatnonzero(book.labels == CLASSES.index(label)):
