@@ -68,8 +68,8 @@ def natural(*, alpha=1.0, tv=1.0):
 class WeightedSum(torch.autograd.Function):
     """``a * alpha_norm(x) + b * total_variation(x)`` for alpha 6 and beta 2, with the gradient written out.
 
-    Optimisation asks for it at every step.  By hand it takes a fifth of the time that autograd takes for the two
-    functions above, which is a tenth of what a small network takes for its own passes.
+    Optimisation asks for it at every step, and autograd would take about a tenth of the time that a small network takes
+    for its own passes; by hand it is less than half of that.
     """
 
     @staticmethod
@@ -84,11 +84,9 @@ class WeightedSum(torch.autograd.Function):
         here = x[..., :-1, :-1]
         down, right = x[..., 1:, :-1] - here, x[..., :-1, 1:] - here
         cost += b * ((down * down).sum(dim=(1, 2, 3)) + (right * right).sum(dim=(1, 2, 3)))
-        down *= 2 * b
-        right *= 2 * b
-        grad[..., 1:, :-1] += down  # each difference pushes its two pixels apart or together
-        grad[..., :-1, 1:] += right
-        grad[..., :-1, :-1] -= down.add_(right)
+        grad[..., 1:, :-1].add_(down, alpha=2 * b)  # each difference draws its two pixels together
+        grad[..., :-1, 1:].add_(right, alpha=2 * b)
+        grad[..., :-1, :-1].sub_(down.add_(right), alpha=2 * b)
         ctx.save_for_backward(grad)
         return cost
 
@@ -97,4 +95,4 @@ class WeightedSum(torch.autograd.Function):
     def backward(ctx, weight):
         """(N,) -> (N, C, H, W)."""
         (grad,) = ctx.saved_tensors
-        return weight[:, None, None, None] * grad, None, None
+        return weight.view(-1, 1, 1, 1) * grad, None, None

@@ -6,8 +6,7 @@ on conv and pool layers it arrives where Adam does in an eighth to a quarter of 
 
 ==========  ===============================================
 theta       $\theta$, the numbers that hold the picture
-s, y        $s = \theta_{k+1} - \theta_k$,  $y = \nabla_{k+1} - \nabla_k$
-rho         $\rho = 1 / s^\top y$
+s, y        $s = \theta_{k+1} - \theta_k$,  $y = \nabla_{k+1} - \nabla_k$, both scaled so that $s^\top y = 1$
 ==========  ===============================================
 
 The trap in a batch: torch's own L-BFGS sees N pictures as one long vector, so that one hard picture shortens the step
@@ -59,20 +58,19 @@ def lbfgs(picture, losses, *, memory=MEMORY):
     at = theta.detach().flatten(1).clone()  # where each picture stands, (N, D)
     x, loss, slope = evaluate_rows(picture, losses)  # its loss (N, 1) and slope (N, D) there
     yield x, loss[:, 0]
-    s, y, rho = [], [], []  # the memory, newest first: each (N, D), (N, D), (N, 1)
-    direction, step = -slope, first_step(slope, rho)  # where it goes from there, and how far: (N, D), (N, 1)
+    s, y = [], []  # the memory, newest first, each (N, D)
+    move = downhill(slope, s, y)  # where it goes from there, (N, D)
     while True:
-        trial = at + step * direction
+        trial = at + move
         with torch.no_grad():
             theta.copy_(trial.view_as(theta))
         x, trial_loss, trial_slope = evaluate_rows(picture, losses)
         yield x, trial_loss[:, 0]
-        promised = step * dot(slope, direction)  # negative: the descent that the slope foretells
+        promised = dot(slope, move)  # negative: the descent that the slope foretells
         accepted = trial_loss <= loss + ARMIJO * promised  # (N, 1)
-        remember(s, y, rho, trial - at, trial_slope - slope, accepted, memory)
+        remember(s, y, move, trial_slope - slope, accepted, memory)
         at, loss, slope = update(accepted, (trial, trial_loss, trial_slope), (at, loss, slope))
-        turned = downhill(slope, s, y, rho), first_step(slope, rho)
-        direction, step = update(accepted, turned, (direction, step / 2))
+        (move,) = update(accepted, (downhill(slope, s, y),), (move / 2,))
 
 
 def evaluate(picture, losses, parameters):
@@ -105,7 +103,7 @@ def update(accepted, new, old):
     return [torch.where(accepted, a, b) for a, b in zip(new, old, strict=True)]
 
 
-def remember(s, y, rho, moved, bent, accepted, memory):
+def remember(s, y, moved, bent, accepted, memory):
     """Put the newest pair in front of the memory of each picture that accepted, in place; the oldest falls out.
 
     A pair with s'y <= 0 would make the curvature negative and the next direction an ascent: it is left out.
@@ -114,30 +112,35 @@ def remember(s, y, rho, moved, bent, accepted, memory):
     keep = accepted & (curvature > 1e-10 * dot(bent, bent))  # (N, 1)
     if not keep.any():
         return
-    for memories, newest in ((s, moved), (y, bent), (rho, 1 / curvature)):
+    root = curvature.rsqrt()
+    for memories, newest in ((s, moved * root), (y, bent * root)):
         shifted = [newest, *memories][:memory]
-        unshifted = [*memories, torch.zeros_like(newest)]  # rho = 0 marks an empty place
+        unshifted = [*memories, torch.zeros_like(newest)]  # zeros mark an empty place
         memories[:] = update(keep, shifted, unshifted[: len(shifted)])
 
 
-def first_step(slope, rho):
-    """Return the step to try first, (N, 1): 1 where the memory knows the scale, else a move of about 0.1 a number."""
-    step = 0.1 / slope.abs().mean(dim=1, keepdim=True).clamp(min=1e-12)
-    return torch.where(rho[0] == 0, step, 1.0) if rho else step
-
-
-def downhill(slope, s, y, rho):
+def downhill(slope, s, y):
     """Return ``-H slope`` for each picture (N, D): Nocedal & Wright, algorithm 7.4, the two-loop recursion.
 
-    Empty places of the memory have rho = 0 and change nothing.
+    With pairs scaled to s'y = 1, the rho of the book is 1.  Empty places of the memory are zero and change nothing.
     """
     q, alphas = -slope, []
-    for s_i, y_i, rho_i in zip(s, y, rho, strict=True):  # newest first
-        alphas.append(rho_i * dot(s_i, q))
+    for s_i, y_i in zip(s, y, strict=True):  # newest first
+        alphas.append(dot(s_i, q))
         q.addcmul_(alphas[-1], y_i, value=-1)
-    if rho:  # H_0 = s'y / y'y of the newest pair: how far the last step went per change of slope
-        bend = rho[0] * dot(y[0], y[0])
-        q /= torch.where(bend > 0, bend, 1.0)
-    for s_i, y_i, rho_i, alpha in reversed(list(zip(s, y, rho, alphas, strict=True))):
-        q.addcmul_(alpha - rho_i * dot(y_i, q), s_i)
+    q *= first_guess(slope, y)
+    for s_i, y_i, alpha in reversed(list(zip(s, y, alphas, strict=True))):
+        q.addcmul_(alpha - dot(y_i, q), s_i)
     return q
+
+
+def first_guess(slope, y):
+    """Return the number (N, 1) that stands for ``H`` before the pairs refine it.
+
+    It is s'y / y'y of the newest pair, how far the last step went per change of slope (their equation 7.20); while
+    nothing is known, what moves the numbers of theta by about 0.1.
+    """
+    known = dot(y[0], y[0]) if y else torch.zeros_like(slope[:, :1])  # s'y = 1
+    if known.all():
+        return 1 / known
+    return torch.where(known > 0, 1 / known, 0.1 / slope.abs().mean(dim=1, keepdim=True).clamp(min=1e-12))
