@@ -10,7 +10,7 @@ from lecturekit import networks as zoo
 from lecturekit.capture import cut, layers
 from lecturekit.capture.receptive import FieldTracer
 from lecturekit.devices import device
-from lecturekit.errors import SetupError, unknown
+from lecturekit.errors import ModelError, SetupError, unknown
 from lecturekit.inversion import upconv
 from lecturekit.inversion.representation import PROBABILITIES
 from lecturekit.networks.zoo import ARCHITECTURES
@@ -45,9 +45,11 @@ class Shelf:
     """
 
     def __init__(self, networks=None, inverses=None, size=64):
-        self.size, self.inverses = size, inverses or {}
+        self.size, self.inverses = size, {name: dict(of_layers) for name, of_layers in (inverses or {}).items()}
         self._own = networks if isinstance(networks, dict) else {}
         self._opened, self._lock = {}, threading.Lock()
+        for method in ("inverse_layers", "inverse", "field"):  # cached here, not in the class: they go with the shelf
+            setattr(self, method, functools.cache(getattr(self, method)))
         self.names = list(shipped() if networks is None else networks)
         if not self.names:
             raise SetupError("no network is offered: none ships with this copy of the library, and none was passed")
@@ -60,11 +62,13 @@ class Shelf:
         return [(WORDS.get(name, name), name) for name in self.names]
 
     def opened(self, name):
-        """Return one network with its shapes; the table is made once, before anybody else runs the network."""
+        """Return one network with its shapes; the table is made once, before anybody else runs the network.
+
+        Raises: ModelError for a network in training mode.
+        """
         with self._lock:
             if name not in self._opened:
-                model = self._own[name].eval() if name in self._own else load(name)
-                model = model.to(device())
+                model = evaluated(self._own[name], name).to(device()) if name in self._own else load(name)
                 shapes = {layer.name: layer.shape for layer in layers(model, (3, self.size, self.size))}
                 shapes = {layer: shape for layer, shape in shapes.items() if layer not in NOT_INVERTED}
                 shapes[PROBABILITIES] = (len(names_of_classes(model, next(reversed(shapes.values()))[0])),)
@@ -79,9 +83,8 @@ class Shelf:
     def inverse(self, name, layer):
         """Return the inverse network of one layer."""
         own = self.inverses.get(name, {}).get(layer)
-        return (own.eval() if own else load_inverse(name, layer)).to(device())
+        return own.to(device()) if own else load_inverse(name, layer)
 
-    @functools.cache  # noqa: B019  a shelf lives as long as its panel
     def field(self, name, layer):
         """Return the receptive field of the units of a layer, or None; see `capture.receptive`."""
         model, x = self.opened(name).model, torch.zeros(1, 3, self.size, self.size, device=device())
@@ -99,13 +102,20 @@ def shipped():
 @functools.cache
 def load(name):
     """Return a shipped network, or its random twin, loaded once for all panels."""
-    return zoo.random_twin(load(shipped()[0])) if name == RANDOM else zoo.load(name)
+    return (zoo.random_twin(load(shipped()[0])) if name == RANDOM else zoo.load(name)).to(device())
 
 
 @functools.cache
 def load_inverse(name, layer):
     """Return a shipped inverse network, loaded once for all panels."""
-    return upconv.load_inverse(name, layer)
+    return upconv.load_inverse(name, layer).to(device())
+
+
+def evaluated(model, name):
+    """Return a network of somebody's own, which has to be in evaluation mode: a panel only looks."""
+    if any(part.training for part in model.modules()):
+        raise ModelError(f"network {name!r} is in training mode, in which looking changes it; pass model.eval()")
+    return model
 
 
 def names_of_classes(model, count):

@@ -51,6 +51,11 @@ def test_every_layer_has_the_papers_name_and_the_documented_shape():
     assert list(shapes) == list(SHAPES), "in this order"
 
 
+def test_two_convolutions_look_at_5x5_pixels_and_three_at_3x3():
+    model = lecture_net(CLASSES)
+    assert [getattr(model, f"conv{i}").kernel_size for i in range(1, 6)] == [(5, 5)] * 2 + [(3, 3)] * 3
+
+
 def test_the_names_of_the_classes_are_written_on_it():
     assert lecture_net(list(CLASSES)).classes == CLASSES
     assert folded(lecture_net(CLASSES, batch_norm=True)).classes == CLASSES

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lecturekit import networks as zoo
-from lecturekit.errors import InputError, SetupError
+from lecturekit.errors import InputError, ModelError, SetupError
 from lecturekit.panels import shelf
 from lecturekit.panels.shelf import Shelf
 
@@ -37,6 +37,12 @@ def test_networks_of_ones_own_are_offered_under_their_names(networks):
 def test_a_network_that_does_not_ship_is_refused_by_name():
     with pytest.raises(InputError, match="no network named 'picturbook'. Did you mean 'picturebook'"):
         Shelf(["picturbook"])
+
+
+def test_a_network_in_training_mode_is_refused_and_left_as_it_was(networks):
+    with pytest.raises(ModelError, match="network 'one' is in training mode.*pass model.eval"):
+        Shelf({"one": networks["one"].train()}).opened("one")
+    assert networks["one"].training
 
 
 def test_without_any_network_the_panel_says_so(monkeypatch):
