@@ -296,23 +296,41 @@ def leak_by_layer(count=GALLERY):
     "inversion-speed",
     "One picture from conv3 takes about a second on a laptop, nearly all of it the network itself.",
     notebook="01_network_inversion",
-    threshold="within 1 dB of the final PSNR after at most 2 s; at most 1.15 times the bare passes",
-    holds=lambda m: m["seconds to within 1 dB"].estimate <= 2 and m["times the bare passes"].estimate <= 1.15,
+    threshold="within 1 dB of the final PSNR after at most 2 s; on one thread at most 1.15 times the bare passes",
+    holds=lambda m: m["seconds to within 1 dB"].estimate <= 2 and m["times the bare passes, 1 thread"].estimate <= 1.15,
 )
-def inversion_speed(rounds=7):
-    """Medians over rounds: seconds until the picture is within 1 dB of the last; time over that of bare passes."""
-    x0 = originals(PICTURES)[:1]
+def inversion_speed(rounds=15):
+    """Medians over rounds: seconds until the picture is within 1 dB of the last; time over that of bare passes.
+
+    The bare passes are those that the run needs, one forward and one backward on every picture that it visits: pooling
+    is slower on rough pictures than on smooth ones.  On two threads convolutions take less time, and everything between
+    them as much as before.
+    """
+    x0, threads = originals(PICTURES)[:1], torch.get_num_threads()
     phi = representation(load("picturebook"), "conv3")
-    phi0, reached, ratios = phi(x0), [], []
-    for _ in range(rounds):
-        reached.append(seconds_within(phi, phi0, x0))
-        whole = seconds(lambda: invert(phi, phi0, **tuned("conv3")))
-        bare = seconds(lambda: [bare_pass(phi, x0) for _ in range(tuned("conv3")["steps"])])
-        ratios.append(whole / bare)
-    return {
-        "seconds to within 1 dB": bootstrap(reached, statistic=np.median),
-        "times the bare passes": bootstrap(ratios, statistic=np.median),
-    }
+    phi0, visited = phi(x0), []
+
+    def noted(x):
+        visited.append(x.detach().contiguous().clone())
+        return phi(x)
+
+    steps = invert(noted, phi0, **tuned("conv3")).evaluations
+    reached = [seconds_within(phi, phi0, x0) for _ in range(rounds)]
+    numbers = {"seconds to within 1 dB": bootstrap(reached, statistic=np.median)}
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            ratios = [
+                seconds(lambda: invert(phi, phi0, **tuned("conv3")))
+                / seconds(lambda: [bare_pass(phi, x) for x in visited[:steps]])
+                for _ in range(rounds)
+            ]
+            numbers[f"times the bare passes, {count} thread{'s' * (count > 1)}"] = bootstrap(
+                ratios, statistic=np.median
+            )
+    finally:
+        torch.set_num_threads(threads)
+    return numbers
 
 
 def bare_pass(phi, x):

@@ -101,15 +101,18 @@ def invert(phi, phi0, *, prior=None, size=(64, 64), steps=100, restarts=1, solve
     distance = distance_to(phi0.detach().repeat(restarts, *[1] * (phi0.dim() - 1)))  # (R * N, ...), restart by restart
 
     def losses(x):
-        return distance(phi(jittered(x, jitter, generator))) + prior(x)
+        return distance(phi(colours_last(jittered(x, jitter, generator)))) + prior(x)
 
     best, lowest, history, began = first, first.new_full((len(first),), torch.inf), [], time.monotonic()
     complete = False
     try:
         for x, loss in itertools.islice(solver(hold(first), losses), steps):
             better = loss < lowest
-            best = torch.where(better[:, None, None, None], x, best)
-            lowest = torch.where(better, loss, lowest)
+            if better.all():  # the common case, without copies
+                best, lowest = x, loss
+            else:
+                best = torch.where(better[:, None, None, None], x, best)
+                lowest = torch.where(better, loss, lowest)
             history.append(loss.mean().item())
             if not math.isfinite(history[-1]) and len(loss):
                 raise ModelError(complaint(loss, len(history)))
@@ -135,9 +138,17 @@ def repeated(start, phi0, restarts):
     return start.detach().repeat(restarts, 1, 1, 1)
 
 
+def colours_last(x):
+    """Return the same numbers with the colours, or filters, of a place side by side in memory.
+
+    On a processor convolution and pooling are a quarter faster then; what is not a map stays as it is.
+    """
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 and x.device.type == "cpu" else x
+
+
 def distance_to(target):
     """Return the function from codes (N, ...) to their `feature_error`, for a target that stays the same."""
-    scale = target.flatten(1).pow(2).sum(dim=1)
+    scale, target = target.flatten(1).pow(2).sum(dim=1), colours_last(target)
 
     def distance(code):
         if code.shape != target.shape:

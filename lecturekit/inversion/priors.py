@@ -69,24 +69,24 @@ class WeightedSum(torch.autograd.Function):
     """``a * alpha_norm(x) + b * total_variation(x)`` for alpha 6 and beta 2, with the gradient written out.
 
     Optimisation asks for it at every step, and autograd would take about a tenth of the time that a small network takes
-    for its own passes; by hand it is less than half of that.
+    for its own passes; by hand it is a third of that.  The values come for free: a term of degree d in z = x - 1/2 is
+    its own slope times z, divided by d (Euler's theorem).
     """
 
     @staticmethod
     def forward(ctx, x, a, b):
         """(N, C, H, W) -> (N,); the gradient is made on the way, since both need the same differences."""
-        x = x.detach()
-        grad = x - 0.5
-        distance = (grad * grad).sum(dim=1, keepdim=True)  # squared, (N, 1, H, W)
-        slope = distance * distance  # d^4; the cost is d^6 and its gradient 6 d^4 (x - 1/2)
-        cost = a * (slope * distance).sum(dim=(1, 2, 3))
-        grad *= slope.mul_(6 * a)
-        here = x[..., :-1, :-1]
-        down, right = x[..., 1:, :-1] - here, x[..., :-1, 1:] - here
-        cost += b * ((down * down).sum(dim=(1, 2, 3)) + (right * right).sum(dim=(1, 2, 3)))
-        grad[..., 1:, :-1].add_(down, alpha=2 * b)  # each difference draws its two pixels together
-        grad[..., :-1, 1:].add_(right, alpha=2 * b)
-        grad[..., :-1, :-1].sub_(down.add_(right), alpha=2 * b)
+        z = x.detach() - 0.5
+        down, right = z[..., 1:, :-1] - z[..., :-1, :-1], z[..., :-1, 1:] - z[..., :-1, :-1]
+        far = (z * z).sum(dim=1, keepdim=True)  # (N, 1, H, W): squared distance from grey, d^2
+        loud = z * far.square_().mul_(a)  # a sixth of the slope of a R_alpha: the sum of d^6 has 6 d^4 z
+        rough = torch.zeros_like(z)  # half the slope of b R_V: each difference draws its two pixels together
+        rough[..., 1:, :-1] = down
+        rough[..., :-1, 1:] += right
+        rough[..., :-1, :-1] -= down.add_(right)
+        rough *= b
+        cost = (z * (rough + loud)).sum(dim=(1, 2, 3))
+        grad = rough.mul_(2).add_(loud, alpha=6)
         ctx.save_for_backward(grad)
         return cost
 

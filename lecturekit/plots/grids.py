@@ -157,7 +157,8 @@ class _Sheet:
             middle = x + column * step + (step - GAP) / 2
             self.picture(middle - size[1] / 2, y, size, cell["values"], colours)
             self.text(middle, y - LINE / 4, cell.get("title"), ha="center", va="baseline")
-            self.text(middle, y + size[0] + 4, cell.get("caption"), ha="center", va="top")
+            for i, line in enumerate((cell.get("caption") or "").split("\n")):  # by its baseline, level with neighbours
+                self.text(middle, y + size[0] + 2 + (i + 0.8) * LINE, line, ha="center", va="baseline")
 
     def picture(self, x, y, size, values, colours):
         """Put a picture with its top left corner at x, y."""
