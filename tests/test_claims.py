@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,8 @@ from lecturekit.claims import ledger
 from lecturekit.errors import FileError, InputError
 from lecturekit.measure import Interval
 
-QUICK = ("better-than-nothing", "detail-first", "colour-and-place", "mse-blur", "leak-by-layer", "deep-category")
+QUICK = ("better-than-nothing", "detail-first", "colour-and-place", "mse-blur", "leak-by-layer", "deep-category",
+         "parts-by-size")  # fmt: skip
 
 
 def entry(**changes):
@@ -20,8 +22,14 @@ def entry(**changes):
 
 
 def test_every_stored_claim_is_one_of_the_lecture_in_its_order():
-    order = list(claims.known())
-    assert list(claims.stored()) == [id for id in order if id in claims.stored()] != []
+    assert list(claims.stored()) == list(claims.known()), "measure again: lecturekit claims --json FILE"
+
+
+@pytest.mark.parametrize("stored", claims.stored().values(), ids=lambda e: e.id)
+def test_every_stored_claim_holds_and_is_shown_in_the_notebook_that_it_names(stored):
+    assert stored.holds, f"{stored}"
+    notebook = Path(__file__).resolve().parents[1] / "notebooks" / f"{stored.notebook}.ipynb"
+    assert f'claims.show(\\"{stored.id}\\")' in notebook.read_text("utf-8")
 
 
 @pytest.mark.parametrize("stored", claims.stored().values(), ids=lambda e: e.id)

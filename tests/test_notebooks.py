@@ -35,7 +35,7 @@ def prose(path):
 
 
 def test_the_notebooks_follow_the_order_of_the_lecture():
-    assert [path.stem for path in NOTEBOOKS] == FIRST_FOUR[: len(NOTEBOOKS)]
+    assert [path.stem for path in NOTEBOOKS][:4] == FIRST_FOUR
 
 
 def test_every_notebook_has_a_number_of_its_own():

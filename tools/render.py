@@ -31,7 +31,7 @@ from PIL import Image, ImageChops, ImageStat
 
 ROOT = Path(__file__).resolve().parents[1]
 CELL_SECONDS, NOTEBOOK_SECONDS, MOST_KB = 60, 240, 500  # tests/test_notebooks.py holds the stored files to the last
-PALETTE_DB = 31  # 256 colours then pass for 16 million, also beside the original, at 40 % of the size
+COLOURS, PALETTE_DB = (256, 128, 64), 31  # so few then pass for 16 million, also beside the original, at 40 % of the size
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
@@ -162,8 +162,8 @@ def smaller_png(encoded):
     if picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (255, 255):
         picture = picture.convert("RGB")
     candidates = [picture]
-    if picture.mode == "RGB":
-        palette = picture.quantize(256, kmeans=2, dither=Image.Dither.NONE)
+    for colours in COLOURS if picture.mode == "RGB" else ():
+        palette = picture.quantize(colours, kmeans=2, dither=Image.Dither.NONE)
         if psnr(picture, palette.convert("RGB")) >= PALETTE_DB:
             candidates.append(palette)
     packed = [png_bytes(candidate, dpi) for candidate in candidates]

@@ -1,9 +1,10 @@
-"""What of a picture is still in its reconstruction: detail, colour, place.
+"""What of a picture is still in its reconstruction: detail, colour, place, parts, class.
 
 Each function compares reconstructions with originals, (N, 3, H, W) in [0, 1], and returns one number per picture.
 """
 
 import torch
+from torch.nn.functional import max_pool2d
 
 from lecturekit.measure import centroid
 from lecturekit.measure.likeness import check_pair
@@ -45,9 +46,52 @@ def colour_error(x, x0, mask):
         mask: (N, H, W) bool, where the object is in the original; at least one pixel each.
     """
     check_pair(x, x0)
+    return (mean_colour(x, mask) - mean_colour(x0, mask)).norm(dim=1)
+
+
+def mean_colour(x, mask):
+    """Return the mean colour (N, C) of the pixels in ``mask`` (N, H, W), at least one in each picture."""
     weights = mask[:, None].to(x.dtype)
-    moved = ((x - x0) * weights).sum(dim=(-2, -1)) / weights.sum(dim=(-2, -1))  # (N, C)
-    return moved.norm(dim=1)
+    return (x * weights).sum(dim=(-2, -1)) / weights.sum(dim=(-2, -1))
+
+
+def part_contrast(x, x0, mask):
+    """Return how much is left of the contrast between a part and what surrounds it, (N,).
+
+    1: as different as in the original; 0: the part has faded into its surroundings; below 0: its colours have changed
+    sides.  Only the direction counts in which part and surroundings differed in the original.
+
+    Args:
+        mask: (N, H, W) bool, where the part is in the original; at least one pixel in each picture, and not all.
+    """
+    check_pair(x, x0)
+    now, before = step(x, mask), step(x0, mask)
+    return (now * before).sum(dim=1) / (before * before).sum(dim=1).clamp(min=1e-12)
+
+
+def step(x, mask):
+    """Return the mean colour of a part minus that of the two pixels round it, (N, C)."""
+    grown = max_pool2d(mask[:, None].to(x.dtype), kernel_size=5, stride=1, padding=2)[:, 0] > 0
+    return mean_colour(x, mask) - mean_colour(x, grown & ~mask)
+
+
+def parts_left(x, x0, parts, *, smallest=4, largest=4000, contrast=0.1):
+    """Return the mean `part_contrast` over the parts of each picture, (N,); NaN where a picture has none to count.
+
+    Args:
+        parts: (N, H, W), the number of the part in each pixel; 0 is the background.
+        smallest, largest: pixels of the parts that count.
+        contrast: least `step` of a part in the original; what does not stand out cannot fade.
+    """
+    total, count = x.new_zeros(len(x)), x.new_zeros(len(x))
+    for part in parts.unique()[1:]:
+        mask = parts == part
+        pixels = mask.sum(dim=(1, 2))
+        chosen = (pixels >= smallest) & (pixels <= largest)
+        chosen[chosen.clone()] = step(x0[chosen], mask[chosen]).norm(dim=1) >= contrast
+        total[chosen] += part_contrast(x[chosen], x0[chosen], mask[chosen])
+        count[chosen] += 1
+    return total / count
 
 
 def place_error(x, x0):
@@ -64,3 +108,12 @@ def standing_out(x, border=3):
     frame = torch.ones(x.shape[-2:], dtype=torch.bool, device=x.device)
     frame[border:-border, border:-border] = False
     return ((x - x[..., frame].mean(dim=-1)[..., None, None]) ** 2).sum(dim=1) + 1e-12  # never zero everywhere
+
+
+def neighbour_agrees(x, labels):
+    """Tell of each picture whether the one most similar to it, in pixels, has the same label, (N,) bool.
+
+    Nobody has to recognise anything: it is enough that one class is rebuilt differently from another.
+    """
+    distances = torch.cdist(x.flatten(1), x.flatten(1)).fill_diagonal_(torch.inf)
+    return labels[distances.argmin(dim=1)] == labels

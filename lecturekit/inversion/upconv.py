@@ -54,12 +54,12 @@ def inverse_net(code_shape):
         channels = narrower
     layers["pixels"] = nn.Conv2d(channels, 3, 3, padding=1)
     layers["sigmoid"] = nn.Sigmoid()
-    return nn.Sequential(layers)
+    return nn.Sequential(layers).to(memory_format=torch.channels_last)  # a third faster on a processor
 
 
 def from_vector(values):
     """Two linear layers that turn a vector into 64 maps of 4x4."""
-    hidden, channels = 128, 64
+    hidden, channels = 256, 64
     layers = OrderedDict(normalise=Standardise((values,)), fc1=nn.Linear(values, hidden), act1=nn.LeakyReLU(0.2))
     layers["fc2"] = nn.Linear(hidden, channels * SEED_SIDE**2)
     layers["act2"] = nn.LeakyReLU(0.2)
