@@ -206,7 +206,7 @@ class State:
         moments = self.optimiser.state_dict()["state"]
         return (
             {f"model.{name}": value.contiguous() for name, value in self.model.state_dict().items()}
-            | {f"mean.{name}": value for name, value in self.mean.items()}
+            | {f"mean.{name}": value.contiguous() for name, value in self.mean.items()}
             | {f"known.{name}": value for name, value in self.known.items()}
             | {f"adam.{i}.{name}": v.contiguous() for i, entry in moments.items() for name, v in entry.items()}
         )

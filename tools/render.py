@@ -31,7 +31,7 @@ from PIL import Image, ImageChops, ImageStat
 
 ROOT = Path(__file__).resolve().parents[1]
 CELL_SECONDS, NOTEBOOK_SECONDS, MOST_KB = 60, 240, 500  # tests/test_notebooks.py holds the stored files to the last
-COLOURS, PALETTE_DB = (256, 128, 64), 31  # so few then pass for 16 million, also beside the original, at 40 % of the size
+COLOURS, PALETTE_DB = (256, 128, 64), 31  # so few then pass for 16 million, also beside the original, at 40 % of size
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")

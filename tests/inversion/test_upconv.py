@@ -102,7 +102,7 @@ def shipped(tmp_path):
         net, name = inverse_net(shape), inverse_name(model, layer)
         nn.init.constant_(net.pixels.bias, number)
         path = tmp_path / f"{name}.safetensors"
-        save_file({key: value.half() for key, value in net.state_dict().items()}, path)
+        save_file({key: value.half().contiguous() for key, value in net.state_dict().items()}, path)
         card = {"architecture": "inverse_net", "code_shape": shape, "of": model, "layer": layer, "depth": depth,
                 "bytes": path.stat().st_size, "sha256": sha256(path)}  # fmt: skip
         (tmp_path / f"{name}.json").write_text(json.dumps(card))
