@@ -26,7 +26,7 @@ LINEAR = {"addmm", "mm", "linear"}
 RESHAPES = {"view", "_unsafe_view", "slice", "split", "split_with_sizes"}
 BY_PIXEL = {  # each pixel depends on itself only, although torch does not tag these operations as pointwise
     "native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit_no_training", "_batch_norm_no_update",
-    "detach", "alias", "_to_copy",
+    "detach", "alias", "_to_copy", "hardtanh", "hardtanh_",
 }  # fmt: skip
 
 
