@@ -178,6 +178,20 @@ def test_a_deep_prior_can_be_the_picture():
 # --- the best, re-measured ------------------------------------------------------------------------------------------
 
 
+def test_the_best_moment_is_kept_for_each_picture_by_itself():
+    early, late = torch.full((2, 3, 12, 16), 0.3), torch.full((2, 3, 12, 16), 0.7)
+
+    def scripted(picture, losses):  # the first picture gets better, the second worse
+        yield early, torch.tensor([1.0, 2.0])
+        yield late, torch.tensor([0.5, 3.0])
+
+    phi = conv(3, 4)
+    with torch.no_grad():
+        phi0 = phi(pictures(2, (12, 16)))
+    found = invert(phi, phi0, size=(12, 16), steps=2, prior=FREE, solver=scripted)
+    assert torch.equal(found.x, torch.stack([late[0], early[1]]))
+
+
 def test_the_best_restart_is_chosen_for_each_picture():
     phi, x0 = conv(3, 4, 4, relu=True), pictures(4)
     with torch.no_grad():

@@ -82,3 +82,9 @@ def test_parts_are_counted_by_size_and_only_where_they_stood_out():
 def test_a_neighbour_is_the_nearest_other_picture():
     x = torch.tensor([0.1, 0.2, 0.8, 0.9, 0.45])[:, None, None, None].expand(5, 3, 4, 6)
     assert survives.neighbour_agrees(x, torch.tensor([1, 1, 2, 2, 2])).tolist() == [True, True, True, True, False]
+
+
+def test_a_step_is_measured_against_the_ring_alone():
+    x0, parts = two_parts()
+    torch.testing.assert_close(survives.step(x0, parts == 1), torch.full((2, 3), 0.5))
+    torch.testing.assert_close(survives.step(x0, parts == 2), torch.tensor([[0.5, 0.0, 0.0]]).expand(2, 3))
