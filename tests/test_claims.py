@@ -12,7 +12,7 @@ from lecturekit.errors import FileError, InputError
 from lecturekit.measure import Interval
 
 QUICK = ("better-than-nothing", "detail-first", "colour-and-place", "mse-blur", "leak-by-layer", "deep-category",
-         "parts-by-size")  # fmt: skip
+         "parts-by-size", "deconv-shows-patch", "switches-carry", "gallery-class")  # fmt: skip
 
 
 def entry(**changes):

@@ -21,7 +21,11 @@ from lecturekit.measure import Interval
 from lecturekit.progress import Step, stopped
 
 STORED = Path(__file__).parent / "claims.json"
-SECTIONS = ("lecturekit.claims.inversion",)  # one module of entries for each part of the lecture
+SECTIONS = (
+    "lecturekit.claims.inversion",
+    "lecturekit.claims.deconv",
+    "lecturekit.claims.features",
+)  # one module of entries for each part of the lecture
 _registered = {}
 
 

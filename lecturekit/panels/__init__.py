@@ -7,17 +7,21 @@ Each shows itself as the last line of a cell, is ready without a click, and can 
     panel = panels.Invert(layer="conv3")
     panel.set(layer="fc6").result.psnr
 
-=============  =====================================================================================
+=============  =======================================================================================
 `ForwardPass`  what every filter of every layer answers to a picture, and what it looked at
 `Invert`       from a code back to a picture by optimisation, watched while it runs
 `InverseNet`   the same by a trained inverse network, in one forward pass
 `Depth`        one picture rebuilt from every layer: what is lost on the way
-=============  =====================================================================================
+`Gallery`      the nine strongest patches of each filter, their DeconvNet pictures, and the part that it marks
+`DeconvNet`    one activation, a map or the strongest few, followed back to the pixels that caused them
+=============  =======================================================================================
 """
 
+from lecturekit.panels.deconvnet import DeconvNet
 from lecturekit.panels.depth import Depth
 from lecturekit.panels.forward import ForwardPass
+from lecturekit.panels.gallery import Gallery
 from lecturekit.panels.inverse_net import InverseNet
 from lecturekit.panels.invert import Invert
 
-__all__ = ["Depth", "ForwardPass", "InverseNet", "Invert"]
+__all__ = ["DeconvNet", "Depth", "ForwardPass", "Gallery", "InverseNet", "Invert"]

@@ -10,6 +10,8 @@ PANELS = {
     "Invert": "panels.Invert(layer='conv1', evaluations=20)",
     "InverseNet": "panels.InverseNet()",
     "Depth": "panels.Depth()",
+    "DeconvNet": "panels.DeconvNet()",
+    "Gallery": "panels.Gallery()",
 }
 PIXELS = """(panel) => [...panel.querySelectorAll('.lk-picture img')].filter(img => img.offsetParent).map(img => {
     const canvas = document.createElement('canvas');
