@@ -12,7 +12,17 @@ import torch
 
 from lecturekit import measure
 from lecturekit.claims.ledger import claim
-from lecturekit.inversion import LAYERS, decoded, invert, natural, optimised, representation, survives, tuned
+from lecturekit.inversion import (
+    LAYERS,
+    decoded,
+    invert,
+    natural,
+    optimised,
+    representation,
+    survives,
+    total_variation,
+    tuned,
+)
 from lecturekit.measure import bootstrap, paired_difference, psnr
 from lecturekit.networks import load, random_twin
 from lecturekit.pictures.picturebook import PictureBook, faces
@@ -175,16 +185,24 @@ def apart(a, b):
     "prior-needed",
     "Without an idea of what pictures look like, a deep code is answered with noise.",
     notebook="01_network_inversion",
-    threshold="at conv5, PSNR with the prior and waves surely above PSNR of bare pixels without a prior",
-    holds=lambda m: m["gain"].low > 0,
+    threshold="at conv5, PSNR with the prior and waves surely above that of bare pixels without a prior, and those "
+    "surely rougher than the original and than the picture with the prior",
+    holds=lambda m: (
+        m["gain"].low > 0 and m["roughness without"].low > 1 and m["roughness without"].above(m["roughness with"])
+    ),
 )
 def prior_needed(count=PICTURES):
-    """PSNR at conv5 with the tuned prior, without any, and the paired difference."""
+    """PSNR at conv5 with the tuned prior, without any, and the paired difference; total variation by the original's."""
     x0 = originals(count)
     phi = representation(load("picturebook"), DEEP)
-    with_prior = psnr(invert(phi, phi(x0), **tuned(DEEP)).x, x0)
-    bare = psnr(invert(phi, phi(x0), prior=natural(alpha=0, tv=0), steps=tuned(DEEP)["steps"]).x, x0)
-    return {"with": bootstrap(with_prior), "without": bootstrap(bare), "gain": paired_difference(with_prior, bare)}
+    found = {
+        "with": invert(phi, phi(x0), **tuned(DEEP)).x,
+        "without": invert(phi, phi(x0), prior=natural(alpha=0, tv=0), steps=tuned(DEEP)["steps"]).x,
+    }
+    numbers = {name: bootstrap(psnr(x, x0)) for name, x in found.items()}
+    numbers["gain"] = paired_difference(*(psnr(x, x0) for x in found.values()))
+    rough = {name: total_variation(x) / total_variation(x0) for name, x in found.items()}
+    return numbers | {f"roughness {name}": bootstrap(values) for name, values in rough.items()}
 
 
 @claim(
