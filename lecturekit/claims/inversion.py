@@ -5,6 +5,7 @@ computed once and shared by every entry of a run.
 """
 
 import functools
+import itertools
 import time
 
 import numpy as np
@@ -32,6 +33,7 @@ DECODED = 500  # for everything that only decodes
 GALLERY = 500  # people among whom one is sought
 ABOVE_CONV3 = ("conv4", "conv5", "fc6", "fc7", "fc8")
 DEEP = "conv5"
+THREADS = {"1 thread": 1, "2 threads": 2}
 PART_SIZES = {"small": (4, 40), "large": (200, 4000)}  # pixels
 
 
@@ -344,17 +346,20 @@ def leak_by_layer(count=GALLERY):
     "inversion-speed",
     "One picture comes back from conv3 in a fraction of a second, most of which is the network itself.",
     notebook="01_network_inversion",
-    threshold="within 1 dB of the final PSNR after at most 2 s; on one thread at most 1.15 times the bare passes",
-    holds=lambda m: m["seconds to within 1 dB"].estimate <= 2 and m["times the bare passes, 1 thread"].estimate <= 1.15,
-)
+    threshold="within 1 dB of the final PSNR after at most 2 s; at most 1.15 times the bare passes, on one thread and "
+    "on two",
+    holds=lambda m: m["seconds to within 1 dB"].estimate <= 2
+    and all(m[f"times the bare passes, {threads}"].estimate <= 1.15 for threads in THREADS),
+)  # fmt: skip
 def inversion_speed(rounds=15):
     """Medians over rounds: seconds until the picture is within 1 dB of the last; time over that of bare passes.
 
     The bare passes are those that the run needs, one forward and one backward on every picture that it visits: pooling
-    is slower on rough pictures than on smooth ones.  On two threads convolutions take less time, and everything between
-    them as much as before.
+    is slower on rough pictures than on smooth ones.  They are as one would write them; beside them stand passes with
+    colours last in memory, which is what the run does.  On two threads convolutions take less time, and everything
+    between them as much as before.
     """
-    x0, threads = originals(PICTURES)[:1], torch.get_num_threads()
+    x0, before = originals(PICTURES)[:1], torch.get_num_threads()
     phi = representation(load("picturebook"), "conv3")
     phi0, visited = phi(x0), []
 
@@ -363,22 +368,24 @@ def inversion_speed(rounds=15):
         return phi(x)
 
     steps = invert(noted, phi0, **tuned("conv3")).evaluations
+    bare = {"bare passes": visited[:steps]}
+    bare["passes with colours last"] = [x.contiguous(memory_format=torch.channels_last) for x in visited[:steps]]
     reached = [seconds_within(phi, phi0, x0) for _ in range(rounds)]
     numbers = {"seconds to within 1 dB": bootstrap(reached, statistic=np.median)}
     try:
-        for count in (1, 2):
+        for (threads, count), (name, pictures) in itertools.product(THREADS.items(), bare.items()):
             torch.set_num_threads(count)
-            ratios = [
-                seconds(lambda: invert(phi, phi0, **tuned("conv3")))
-                / seconds(lambda: [bare_pass(phi, x) for x in visited[:steps]])
-                for _ in range(rounds)
-            ]
-            numbers[f"times the bare passes, {count} thread{'s' * (count > 1)}"] = bootstrap(
-                ratios, statistic=np.median
-            )
+            ratios = [seconds(lambda: invert(phi, phi0, **tuned("conv3"))) / seconds_of_passes(phi, pictures)
+                      for _ in range(rounds)]  # fmt: skip
+            numbers[f"times the {name}, {threads}"] = bootstrap(ratios, statistic=np.median)
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
     return numbers
+
+
+def seconds_of_passes(phi, pictures):
+    """Return how long a bare pass on each of some pictures takes."""
+    return seconds(lambda: [bare_pass(phi, x) for x in pictures])
 
 
 def bare_pass(phi, x):
