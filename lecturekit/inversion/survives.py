@@ -84,7 +84,7 @@ def parts_left(x, x0, parts, *, smallest=4, largest=4000, contrast=0.1):
         contrast: least `step` of a part in the original; what does not stand out cannot fade.
     """
     total, count = x.new_zeros(len(x)), x.new_zeros(len(x))
-    for part in parts.unique()[1:]:
+    for part in parts[parts > 0].unique():
         mask = parts == part
         pixels = mask.sum(dim=(1, 2))
         chosen = (pixels >= smallest) & (pixels <= largest)
