@@ -69,8 +69,8 @@ class WeightedSum(torch.autograd.Function):
     """``a * alpha_norm(x) + b * total_variation(x)`` for alpha 6 and beta 2, with the gradient written out.
 
     Optimisation asks for it at every step, and autograd would take about a tenth of the time that a small network takes
-    for its own passes; by hand it is little more than half.  The values come for free: a term of degree d in z = x - 1/2 is
-    its own slope times z, divided by d (Euler's theorem).
+    for its own passes; by hand it is little more than half.  The values come for free: a term of degree d in
+    z = x - 1/2 is its own slope times z, divided by d (Euler's theorem).
     """
 
     @staticmethod
