@@ -3,6 +3,7 @@
     python course.py lab       open the course in JupyterLab
     python course.py test      run every test: the library, the notebooks, the browser
     python course.py render    run the notebooks and store them with their pictures (for authors)
+    python course.py bench     time the library beside what else one would use (for authors; needs the extra "bench")
 
 The first call makes an environment of the course's own in the folder .venv beside this file; later calls find it ready.
 Words after the command are passed on:  lab --no-browser --port 9000,  test -k inversion,  render notebooks/00*.ipynb
@@ -38,7 +39,7 @@ MOST_WORKERS = 4  # each test process holds a torch of its own: about 1 GB
 
 def main(arguments):
     """Run one command; return its exit status."""
-    commands = {"lab": lab, "test": test, "render": render}
+    commands = {"lab": lab, "test": test, "render": render, "bench": bench}
     if not arguments or arguments[0] not in commands:
         asked_for_help = bool(arguments) and arguments[0] in ("-h", "--help", "help")
         if arguments and not asked_for_help:
@@ -82,6 +83,11 @@ def test(python, extra):
 def render(python, extra):
     """Run the notebooks and store what they show."""
     return run([python, str(ROOT / "tools" / "render.py"), *extra])
+
+
+def bench(python, extra):
+    """Measure the rows of BENCHMARKS.md, or those that ``extra`` names."""
+    return run([python, str(ROOT / "tools" / "bench"), *extra])
 
 
 def run(command, **variables):
