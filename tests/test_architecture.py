@@ -14,7 +14,7 @@ LIBRARY = ROOT / "lecturekit"
 # From the ground up.  A room imports from its own floor and from those below it.
 FLOORS = [
     ["errors", "devices", "files", "progress", "download", "pixels", "tables"],
-    ["pictures", "networks", "measure", "plots"],
+    ["pictures", "networks", "measure", "plots", "parameterise"],
     ["capture"],
     ["inversion", "deconv", "features", "attacks"],
     ["augment", "training", "recipes", "shipping", "privacy", "panels"],

@@ -360,3 +360,14 @@ MASK = torch.ones(2, 4, 4, dtype=torch.bool)
 def test_what_cannot_be_measured_is_refused(work, message):
     with pytest.raises(InputError, match=message):
         work()
+
+
+def test_the_rank_correlation_is_spearmans():
+    scipy = pytest.importorskip("scipy.stats")
+    generator = torch.Generator().manual_seed(0)
+    x, x0 = (torch.randint(0, 9, (3, 2, 4, 5), generator=generator).float() for _ in range(2))
+    expected = [scipy.spearmanr(a.flatten(), b.flatten()).statistic for a, b in zip(x, x0, strict=True)]
+    assert measure.rank_correlation(x, x0).tolist() == pytest.approx(expected, abs=1e-6)
+    assert measure.rank_correlation(x, x.exp()).tolist() == pytest.approx([1, 1, 1])
+    with pytest.raises(InputError, match="x has shape"):
+        measure.rank_correlation(x, x0[:1])

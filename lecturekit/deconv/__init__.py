@@ -20,7 +20,6 @@ much of what it shows is that input.  The last row of the table measures how muc
 
 from lecturekit.deconv.backward import RULES, Rule, relu_backward
 from lecturekit.deconv.blindness import neuron_blindness
-from lecturekit.deconv.compare import rank_correlation
 from lecturekit.deconv.deconvnet import filter_transposed, pool_with_switches, rectify, turned, unpool
 from lecturekit.deconv.projection import climb, field, patches, project, stages, visible
 from lecturekit.deconv.randomise import cascading, independent
@@ -29,7 +28,7 @@ from lecturekit.deconv.switches import borrowed, centred, shuffled, switch_ablat
 
 __all__ = [
     "RULES", "Rule", "apart", "borrowed", "cascading", "centred", "climb", "field", "filter_transposed", "independent",
-    "neuron_blindness", "one", "patches", "pool_with_switches", "project", "rank_correlation", "rectify",
+    "neuron_blindness", "one", "patches", "pool_with_switches", "project", "rectify",
     "relu_backward", "shuffled", "stages", "strongest", "switch_ablation", "top", "top_filters", "turned", "unpool",
     "visible", "whole_map",
 ]  # fmt: skip

@@ -77,28 +77,7 @@ def likeness(picture, reference):
         ssim = torch.full((len(picture),), torch.nan)
     else:
         ssim = measure.ssim(visible(picture), visible(reference))
-    return Likeness(measure.correlation(picture, reference), rank_correlation(picture, reference), ssim)
-
-
-def rank_correlation(x, x0):
-    """Return Spearman's correlation, (N,): Pearson's correlation of the ranks; equal values share their mean rank.
-
-    Args:
-        x, x0: pictures or codes (N, ...) of the same shape, any range.
-    Raises: InputError for different shapes.
-    """
-    check_shapes(x, x0)
-    return measure.correlation(ranks(x), ranks(x0))
-
-
-def ranks(x):
-    """Return the rank of each value within its picture, 1 for the smallest; (N, ...) -> (N, D), double precision."""
-    found = x.new_empty(len(x), x[0].numel(), dtype=torch.float64)
-    for row, values in zip(found, x.flatten(1), strict=True):
-        _, group, size = values.unique(return_inverse=True, return_counts=True)
-        last = size.cumsum(0)  # rank of the last of each group of equals
-        row.copy_((last - (size - 1) / 2)[group])
-    return found
+    return Likeness(measure.correlation(picture, reference), measure.rank_correlation(picture, reference), ssim)
 
 
 def summary(values):

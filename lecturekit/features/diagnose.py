@@ -159,17 +159,16 @@ def followers(model, size):
 
 
 class Tally:
-    """What is kept of a layer's answers: five numbers per filter, however many pictures there are."""
+    """What is kept of a layer's answers: four numbers per filter, however many pictures there are."""
 
     def __init__(self, kind):
-        self.kind, self.places, self.largest = kind, 0, -torch.inf
+        self.kind, self.places = kind, 0
         self.on = self.far = self.total = self.squares = 0
 
     def add(self, maps):
         """Count one batch of answers behind the activation, (n, K, h, w)."""
         values = maps.transpose(0, 1).flatten(1)  # (K, n h w)
         self.places += values.shape[1]
-        self.largest = values.amax(dim=1).clamp(min=self.largest)
         self.on = self.on + (values > 0).sum(dim=1)
         self.far = self.far + (values.abs() > SATURATED).sum(dim=1)
         self.total = self.total + values.double().sum(dim=1)

@@ -6,7 +6,7 @@ r"""What does this filter want to see?  Ask it: change a picture until it answer
 a          the answer of the layer; the network behind it is never run, weights get no gradient
 score      what is made larger; see `objectives`
 view       the picture seen a little differently each time; see `views`
-hold       how the picture is held while it changes: waves (`Fourier`) or pixels
+hold       how the picture is held while it changes: waves (`Fourier`), or pixels
 decay      share by which the picture falls back towards grey at each step
 =========  ========================================================================================
 
@@ -36,6 +36,7 @@ from lecturekit.errors import InputError, ModelError
 from lecturekit.features.objectives import Score
 from lecturekit.features.stream import whole
 from lecturekit.features.views import views
+from lecturekit.parameterise import Fourier
 from lecturekit.progress import Step, stopped
 
 PICTURE_EVERY = 5  # steps between two pictures for whoever watches
@@ -65,8 +66,8 @@ class Maximised:
     complete: bool
 
 
-def maximise(model, layer, score, *, hold, steps=128, size=(64, 64), margin=MARGIN, view=None, rate=RATE, decay=0.0,
-             copies=1, diversity=0.0, seed=0, watch=None):  # fmt: skip
+def maximise(model, layer, score, *, hold=Fourier, steps=128, size=(64, 64), margin=MARGIN, view=None, rate=RATE,
+             decay=0.0, copies=1, diversity=0.0, seed=0, watch=None):  # fmt: skip
     """Paint the pictures that bring a score of a layer's answer as high as they can.
 
     Args:
@@ -75,7 +76,7 @@ def maximise(model, layer, score, *, hold, steps=128, size=(64, 64), margin=MARG
             slope behind its ReLU.
         score: from `objectives`, or any function from answers (1, ...) to scores (1,).
         hold: a module that is built from start pictures, has the parameter ``theta``, zero for grey, and returns
-            pictures in [0, 1] when called: `Fourier` or `Pixels` of `lecturekit.inversion.parameterise`.
+            pictures in [0, 1] when called; see `lecturekit.parameterise`.
         steps: forward and backward passes.
         size: height and width of the pictures.
         margin: pixels painted beyond each border.  The view moves over this larger canvas, so that no pattern can lean

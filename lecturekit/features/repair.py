@@ -84,7 +84,7 @@ def renormalise(layer, radius):
     if not radius > 0:
         raise InputError(f"radius must be above 0, got {radius!r}")
     sizes = layer.weight.flatten(1).square().mean(dim=1).sqrt()
-    shrink = (radius / sizes.clamp(min=1e-30)).clamp(max=1)
+    shrink = (radius / sizes).clamp(max=1)  # a filter of zeros: infinity, and so 1
     layer.weight.mul_(shrink.view(-1, *[1] * (layer.weight.dim() - 1)))
     return int((sizes > radius).sum())
 

@@ -54,8 +54,7 @@ def settling(snapshots, x, layers):
     """Compare every snapshot of a training run with the last, layer by layer.
 
     Args:
-        snapshots: networks of one shape, in the order of training, at least two; an iterable, of which one at a time is
-            held beside the last if ``snapshots[-1]`` exists.
+        snapshots: networks of one shape, in the order of training, at least two.
         x: pictures (N, C, H, W) in [0, 1], at least ten.
         layers: names of layers with weights.
     Returns: a `Settling`.

@@ -3,7 +3,7 @@ r"""Move, turn and enlarge pictures: one resampling for all three at once.
 Shifting, then turning, then enlarging blurs a picture three times and costs three passes.  The three together are one
 affine map of the plane, so one resampling does.
 
-    where to look for pixel (row, column):   R(degrees) / scale  (position - centre)  -  shift  +  centre
+    where to look for pixel (row, column):   R(degrees) / scale  (position - shift - centre)  +  centre
 
 What a picture lacks at its border is filled by reflection: a grey rim would be a new edge, which layers would see.
 """
@@ -13,7 +13,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 
 def warped(x, *, down=0.0, right=0.0, scale=1.0, degrees=0.0):
-    """Return the pictures moved, enlarged about their centre, and turned clockwise.
+    """Return the pictures enlarged about their centre, turned clockwise, and then moved.
 
     Args:
         x: (N, C, H, W).

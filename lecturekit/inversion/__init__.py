@@ -8,12 +8,12 @@ millisecond, with the average of all pictures that fit.
 
 from lecturekit.inversion.depth import decoded, optimised
 from lecturekit.inversion.optimise import Inversion, invert
-from lecturekit.inversion.parameterise import DeepPrior, Fourier, Pixels
 from lecturekit.inversion.priors import alpha_norm, natural, total_variation
 from lecturekit.inversion.representation import representation
 from lecturekit.inversion.solvers import adam, lbfgs
 from lecturekit.inversion.tuned import LAYERS, tuned
 from lecturekit.inversion.upconv import inverse_layers, inverse_net, load_inverse
+from lecturekit.parameterise import DeepPrior, Fourier, Pixels
 
 __all__ = [
     "DeepPrior", "Fourier", "Inversion", "LAYERS", "Pixels", "adam", "alpha_norm", "decoded", "inverse_layers",

@@ -30,10 +30,10 @@ import torch
 from torch.nn.functional import mse_loss
 
 from lecturekit.errors import InputError, ModelError
-from lecturekit.inversion.parameterise import Pixels
 from lecturekit.inversion.priors import natural
 from lecturekit.inversion.solvers import lbfgs
 from lecturekit.measure import feature_error
+from lecturekit.parameterise import Pixels
 from lecturekit.pixels import check_pixels
 from lecturekit.progress import Step, stopped
 

@@ -5,9 +5,9 @@ picture book (never on the test drawings that the claims are measured on).  Shal
 prior only gets in the way; deep ones leave nearly everything to it.
 """
 
-from lecturekit.inversion.parameterise import Fourier, Pixels
 from lecturekit.inversion.priors import natural
 from lecturekit.inversion.representation import PROBABILITIES
+from lecturekit.parameterise import Fourier, Pixels
 
 # layer: how the picture is held, weight of alpha-norm and total variation, evaluations
 SETTINGS = {

@@ -1,7 +1,7 @@
 """Numbers for what the eye sees, each with an interval, each beside a baseline.
 
 =====================  =====================================================================================
-how alike              `psnr`, `ssim`, `correlation`, `pixel_error`; of codes: `feature_error`
+how alike              `psnr`, `ssim`, `correlation`, `rank_correlation`, `pixel_error`; of codes: `feature_error`
 what survives          `colour_distance`, `centroid`, `part_iou`, `sharpness`, `retrieval`
 how sure               `bootstrap`, `paired_difference`, `proportion`: every one returns an `Interval`
 what for nothing       `mean_image`, `nearest_neighbour`, `shuffle_code`
@@ -20,6 +20,7 @@ from lecturekit.measure.likeness import (
     pixel_error,
     psnr,
     random_pair_distance,
+    rank_correlation,
     ssim,
 )
 from lecturekit.measure.survival import centroid, colour_distance, part_iou, sharpness
@@ -27,5 +28,5 @@ from lecturekit.measure.survival import centroid, colour_distance, part_iou, sha
 __all__ = [
     "Interval", "Retrieval", "bootstrap", "centroid", "colour_distance", "correlation", "feature_error",
     "feature_error_unsquared", "mean_image", "nearest_neighbour", "paired_difference", "part_iou", "pixel_error",
-    "proportion", "psnr", "random_pair_distance", "retrieval", "sharpness", "shuffle_code", "ssim",
+    "proportion", "psnr", "random_pair_distance", "rank_correlation", "retrieval", "sharpness", "shuffle_code", "ssim",
 ]  # fmt: skip

@@ -67,6 +67,27 @@ def correlation(x, x0):
     return torch.nn.functional.cosine_similarity(x, x0, dim=1, eps=1e-12).float()
 
 
+def rank_correlation(x, x0):
+    """Return Spearman's correlation, (N,): Pearson's correlation of the ranks; equal values share their mean rank.
+
+    Args:
+        x, x0: pictures or codes (N, ...) of the same shape, any range.
+    Raises: InputError for different shapes.
+    """
+    check_shapes(x, x0)
+    return correlation(ranks(x), ranks(x0))
+
+
+def ranks(x):
+    """Return the rank of each value within its picture, 1 for the smallest; (N, ...) -> (N, D), double precision."""
+    found = x.new_empty(len(x), x[0].numel(), dtype=torch.float64)
+    for row, values in zip(found, x.flatten(1), strict=True):
+        _, group, size = values.unique(return_inverse=True, return_counts=True)
+        last = size.cumsum(0)  # rank of the last of each group of equals
+        row.copy_((last - (size - 1) / 2)[group])
+    return found
+
+
 def feature_error(phi, phi0):
     r"""Return $\|\Phi - \Phi_0\|^2 / \|\Phi_0\|^2$, (N,): 0 for the same code, 1 for a code of zeros.
 

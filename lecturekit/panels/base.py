@@ -32,7 +32,7 @@ from lecturekit.panels import controls as knobs
 from lecturekit.panels.gate import Gate
 from lecturekit.panels.look import STYLE, row
 from lecturekit.panels.snapshot import snapshot
-from lecturekit.progress import STOP
+from lecturekit.progress import STOP, Step
 
 TICK = 0.1  # seconds between two repaints of work in progress: more often only slows the work down
 
@@ -304,6 +304,17 @@ class Telling:
         else:
             panel._bar.max = panel._bar.value = step.total
             panel._status.value = status(f"{step.total} {panel.steps} in {seconds:.1f} s")
+
+
+class Part:
+    """A `watch` for one piece of work among several: counts on where the one before ended."""
+
+    def __init__(self, watch, done, total, note):
+        self.watch, self.done, self.total, self.note = watch, done, total, note
+
+    def __call__(self, step):
+        """Pass a step on, counted over all pieces, without its picture."""
+        return self.watch(Step(self.done + step.done, self.total, step.loss, note=self.note))
 
 
 class Memory:

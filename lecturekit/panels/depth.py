@@ -10,7 +10,7 @@ from lecturekit.inversion import representation
 from lecturekit.inversion.representation import PROBABILITIES
 from lecturekit.panels import chart, look
 from lecturekit.panels import controls as knobs
-from lecturekit.panels.base import Memory, Panel
+from lecturekit.panels.base import Memory, Panel, Part
 from lecturekit.panels.shelf import Shelf
 from lecturekit.panels.source import Chosen, Source
 from lecturekit.plots import DECODED, OPTIMISED
@@ -132,17 +132,6 @@ class Depth(Panel):
         }
         layers = [layer for layer in self.layers if layer in film.decoded or layer in film.optimised]
         return chart.curves(layers, series, ("one colour", plain), CHART)
-
-
-class Part:
-    """A `watch` for one layer of many: counts on where the layer before ended."""
-
-    def __init__(self, watch, done, total, note):
-        self.watch, self.done, self.total, self.note = watch, done, total, note
-
-    def __call__(self, step):
-        """Pass a step on, counted over all layers, without its picture."""
-        return self.watch(Step(self.done + step.done, self.total, step.loss, note=self.note))
 
 
 def codes_of(model, x, layers):

@@ -23,8 +23,7 @@ from lecturekit.features.parts import DETECTOR
 from lecturekit.features.stream import filter_layers
 from lecturekit.panels import controls as knobs
 from lecturekit.panels import look
-from lecturekit.panels.base import Memory, Panel
-from lecturekit.panels.depth import Part
+from lecturekit.panels.base import Memory, Panel, Part
 from lecturekit.panels.shelf import Shelf
 from lecturekit.panels.source import BOOK, PHOTOGRAPHS, WORLDS
 from lecturekit.pictures import photographs, picturebook

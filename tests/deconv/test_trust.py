@@ -1,7 +1,8 @@
 """Can the picture be trusted?  Other switches, other weights, other neurons, and the numbers that go with them."""
 
+from collections import OrderedDict
+
 import pytest
-import scipy.stats
 import torch
 from torch import nn
 
@@ -12,6 +13,8 @@ from lecturekit.deconv.randomise import redrawn, weighted
 from lecturekit.errors import InputError, ModelError
 from lecturekit.measure import Interval
 from lecturekit.networks import imagenet, load, random_twin
+from lecturekit.networks.layers import Normalize
+from lecturekit.pictures.photographs import bundled, photograph
 from lecturekit.pictures.picturebook import PictureBook
 from lecturekit.progress import STOP
 from tests.deconv.nets import pictures, relative, small
@@ -186,19 +189,32 @@ def test_a_way_without_weights_is_refused():
 # Neurons
 
 
-def photographs(count=2, size=224):
-    from lecturekit.pictures.photographs import bundled, photograph
-
+def photographs(count, size):
     return torch.cat([photograph(name, size=size) for name, *_ in bundled()[:count]])
 
 
-@pytest.mark.parametrize("name, layer, size", [("alexnet", "features.10", 224), ("vgg16", "features.28", 96)])
+def convolutions(name):
+    """The convolutions of a torchvision network with random weights; what lies behind them is not even drawn."""
+    with torch.device("meta"):
+        features = imagenet._build(name).features
+    for layer in features:
+        layer.inplace = False
+    entrance = Normalize(imagenet.IMAGENET_MEAN, imagenet.IMAGENET_STD)
+    layers = OrderedDict(normalize=entrance, features=features.to_empty(device="cpu"))
+    return random_twin(nn.Sequential(layers)).eval()
+
+
+@pytest.mark.parametrize("name, layer, size", [("alexnet", "features.10", 112), ("vgg16", "features.28", 96)])
 def test_deconvnet_and_guided_backpropagation_are_nearly_blind_for_the_neuron(name, layer, size):
-    """papers.md 2.2 in miniature: random weights, real photographs."""
-    model = random_twin(imagenet.untrained(name))
-    rows = {row.rule: row for row in deconv.neuron_blindness(model, photographs(2, size), layer)}
-    between = {rule: row.between_filters.estimate for rule, row in rows.items()}
-    assert between["gradient"] < 0.1 and between["deconvnet"] > 0.5 and between["guided"] > between["deconvnet"]
+    """papers.md 2.2 re-measured: random weights, four photographs, four filters of the last convolution.
+
+    The bounds hold for the whole 95 % intervals over the photographs, not for their middles alone.
+    """
+    rows = deconv.neuron_blindness(convolutions(name), photographs(4, size), layer)
+    between = {row.rule: row.between_filters for row in rows}
+    assert between["gradient"].high < 0.1 and between["deconvnet"].low > 0.5
+    assert between["guided"].low > between["deconvnet"].high
+    assert all(interval.n == 4 for interval in between.values())
 
 
 def test_the_filters_are_asked_at_one_place():
@@ -225,16 +241,6 @@ def test_blindness_needs_maps_and_two_filters():
 
 
 # Numbers
-
-
-def test_the_rank_correlation_is_spearmans():
-    generator = torch.Generator().manual_seed(0)
-    x, x0 = (torch.randint(0, 9, (3, 2, 4, 5), generator=generator).float() for _ in range(2))
-    expected = [scipy.stats.spearmanr(a.flatten(), b.flatten()).statistic for a, b in zip(x, x0, strict=True)]
-    assert deconv.rank_correlation(x, x0).tolist() == pytest.approx(expected, abs=1e-6)
-    assert deconv.rank_correlation(x, x.exp()).tolist() == pytest.approx([1, 1, 1])
-    with pytest.raises(InputError, match="x has shape"):
-        deconv.rank_correlation(x, x0[:1])
 
 
 def test_pictures_smaller_than_the_window_have_no_ssim():

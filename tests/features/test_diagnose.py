@@ -60,6 +60,62 @@ def test_bounded_activations_saturate_and_are_never_called_dead():
     assert 2 not in tally.findings()
 
 
+def firing(share, places=20_000):
+    """Answers of one filter that fires at this share of its places, (1, 1, 1, places)."""
+    return (torch.arange(places) < round(share * places)).float().view(1, 1, 1, -1)
+
+
+def around(deviation, places=1000):
+    """Answers with mean 1 and this standard deviation."""
+    return (1 + deviation * (1 - 2 * (torch.arange(places) % 2))).view(1, 1, 1, -1)
+
+
+@pytest.mark.parametrize(
+    "activation, maps, kind",
+    [
+        ("ReLU", firing(0.0), "dead"),
+        ("ReLU", firing(0.0009), "sleepy"),
+        ("ReLU", firing(0.0011), None),
+        ("ReLU6", firing(0.0009), "sleepy"),
+        ("Tanh", firing(0.0), None),
+        ("ReLU", around(0.009), "stuck"),
+        ("ReLU", around(0.011), None),
+        ("Tanh", -0.5 * around(0.009), "stuck"),
+        ("Tanh", 0.98 * firing(0.951), "saturated"),
+        ("Tanh", -0.98 * firing(0.951), "saturated"),
+        ("Tanh", 0.98 * firing(0.949), None),
+        ("Tanh", 0.96 * firing(0.951), None),
+        ("ReLU", 0.98 * firing(0.951), None),
+    ],
+)
+def test_the_borders_of_the_definitions_are_where_the_table_says(activation, maps, kind):
+    tally = Tally(activation)
+    tally.add(maps)
+    assert kinds(tally.findings()) == ({0: kind} if kind else {})
+
+
+def test_answers_that_never_vary_are_stuck_however_sums_are_rounded():
+    tally = Tally("ReLU")
+    tally.add((torch.arange(1, 60) / 7).view(1, -1, 1, 1).expand(1, -1, 7, 111))  # some variances end below zero
+    assert kinds(tally.findings()) == dict.fromkeys(range(59), "stuck")
+
+
+@pytest.mark.parametrize(
+    "scale, kind", [(0.0009, "weightless"), (0.0011, None), (4.9, None), (5.1, "dominant"), (0.0, "weightless")]
+)
+def test_the_borders_for_weights_are_where_the_table_says(scale, kind):
+    layer = nn.Linear(50, 9)
+    layer.weight.data = 1 - 2 * torch.randint(2, (9, 50), generator=torch.Generator().manual_seed(2)).float()
+    layer.weight.data[3] *= scale  # all others have a root mean square of 1
+    assert kinds(weight_findings(layer, first=False)) == ({3: kind} if kind else {})
+
+
+@pytest.mark.parametrize("cosine, double", [(0.985, False), (0.995, True), (-0.985, False), (-0.995, True)])
+def test_the_border_between_alike_and_double_is_a_cosine_of_99_hundredths(cosine, double):
+    weight = torch.tensor([[1.0, 0, 0], [0, 0, 1], [cosine, (1 - cosine**2) ** 0.5, 0]])
+    assert [(k, other) for k, other, _ in duplicates(5 * weight)] == [(2, 0)] * double
+
+
 def test_the_activation_behind_a_layer_is_found_also_past_batch_normalisation():
     assert followers(network(), (3, 10, 12)) == {"0": ("1", "ReLU"), "3": ("5", "ReLU")}
 
@@ -126,6 +182,39 @@ def test_a_bias_far_above_zero_is_found(activation, kind):
 def test_stopping_early_tells_on_how_many_pictures_it_stands():
     found = census(network(), random(30, 3, 10, 12), batch=10, watch=lambda step: STOP if step.done == 20 else None)
     assert found.pictures == 20 and not found.complete
+
+
+def test_the_word_to_stop_at_the_last_picture_changes_nothing():
+    found = census(network(), random(30, 3, 10, 12), batch=10, watch=lambda step: STOP if step.done == 30 else None)
+    assert found.pictures == 30 and found.complete
+
+
+class Interrupted(list):
+    """A data set during whose first batch somebody presses Ctrl-C."""
+
+    def __getitem__(self, number):
+        if number:
+            raise KeyboardInterrupt
+        return super().__getitem__(number)
+
+
+def test_a_census_that_saw_no_picture_judges_the_weights_only():
+    model = network()
+    model[0].weight.data[3] = model[0].weight.data[1]
+    model[0].bias.data[2] = -50
+    found = census(model, Interrupted(random(6, 3, 10, 12)))
+    assert found.pictures == 0 and not found.complete
+    assert [(f.layer, f.filter, f.kind) for f in found.findings] == [("0", 3, "duplicate")]
+
+
+@pytest.mark.parametrize("filters, rest", [(12, ""), (13, "and 1 more in .findings")])
+def test_twelve_findings_are_listed_and_the_rest_is_counted(filters, rest):
+    silent = nn.Sequential(nn.Conv2d(3, filters, 3), nn.ReLU())
+    silent[0].weight.data = torch.randn(filters, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    silent[0].bias.data[:] = -500
+    found = census(silent, random(10, 3, 10, 12))
+    assert len(found.of("dead")) == filters
+    assert str(found).endswith(rest) and ("more in" in str(found)) == bool(rest)
 
 
 def test_the_counts_stand_in_a_table():

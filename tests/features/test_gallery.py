@@ -91,6 +91,8 @@ def test_a_bright_pixel_is_found_where_it_is_with_the_window_around_it():
     patches = found.patches(x, 0)
     assert patches.shape == (2, 3, 3, 3) and patches[0, 0, 1, 1] == 1 and patches[1, 0, 1, 1] == 0.5
     assert patches[1, :, 0].eq(0.5).all() and patches[1, :, :, 2].eq(0.5).all(), "grey where the picture ends"
+    signed = found.projections(x, 0, lambda pictures_, *_: pictures_ + 1)
+    assert signed[1, :, 0].eq(0).all() and signed[1, 0, 1, 1] == 1.5, "a projection is signed: there it is nothing"
 
 
 def test_the_box_holds_every_pixel_that_matters_to_the_unit():
@@ -112,10 +114,42 @@ def test_a_linear_layer_sees_whole_pictures():
     torch.testing.assert_close(found.patches(x, 3), x[found.which[3]])
 
 
+class Mirrored(nn.Module):
+    """A network that looks at the picture through a mirror: which pixels a unit sees is not known."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 3)
+
+    def forward(self, x):
+        return self.conv(x.flip(-1))
+
+
+def test_where_the_field_is_not_known_whole_pictures_are_shown():
+    x = random(5, 3, *SIZE)
+    found = gallery(Mirrored().eval(), "conv", x, k=2)
+    assert found.boxes.tolist() == [[[0, 0, 12, 10]] * 2] * 2
+    torch.testing.assert_close(found.patches(x, 1), x[found.which[1]])
+
+
 def test_filters_that_never_fire_are_named():
     model = network()
     model[0].bias.data[2] = -100
     assert gallery(model, "1", random(6, 3, *SIZE), k=3).silent == [2]
+
+
+def test_a_filter_that_fires_for_one_picture_only_is_not_silent():
+    sees_red = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU())
+    sees_red[0].weight.data, sees_red[0].bias.data = torch.zeros(2, 3, 1, 1), torch.tensor([-0.5, -0.5])
+    sees_red[0].weight.data[0, 0] = 1
+    x = torch.zeros(3, 3, *SIZE)
+    x[1, 0, 4, 4] = 0.75
+    found = gallery(sees_red, "1", x, k=2)
+    assert found.silent == [1] and found.values.tolist() == [[0.25, 0.0], [0.0, 0.0]]
+
+
+def test_nine_patches_are_kept_unless_told_otherwise():
+    assert gallery(network(), "0", random(12, 3, *SIZE)).values.shape == (5, 9)
 
 
 def test_projections_are_asked_for_the_right_units_and_cut_out_like_the_patches():
@@ -175,6 +209,22 @@ def test_the_word_to_stop_gives_the_best_of_what_was_seen():
     assert again.complete and again.which.max() >= 8, "half a gallery was not kept"
 
 
+def test_the_word_to_stop_at_the_last_picture_changes_nothing():
+    found = gallery(network(), "0", random(20, 3, *SIZE), k=2, batch=5, watch=lambda s: STOP if s.done == 20 else None)
+    assert found.complete
+
+
+def test_ctrl_c_before_the_first_batch_is_handed_on():
+    class Interrupted(list):
+        def __getitem__(self, number):
+            if number:
+                raise KeyboardInterrupt
+            return super().__getitem__(number)
+
+    with pytest.raises(KeyboardInterrupt):
+        gallery(network(), "0", Interrupted(random(6, 3, *SIZE)), k=1, cache=False)
+
+
 def test_ctrl_c_gives_the_best_of_what_was_seen():
     def watch(step):
         if step.done == 8:
@@ -192,7 +242,7 @@ def test_the_second_gallery_is_read_from_the_cache(cache):
     assert all(
         torch.equal(getattr(first, name), getattr(second, name)) for name in ("values", "which", "places", "boxes")
     )
-    assert path.stat().st_size < 5000
+    assert first.complete and second.complete and path.stat().st_size < 5000
 
 
 @pytest.mark.parametrize("change", ["weights", "pictures", "layer", "k"])

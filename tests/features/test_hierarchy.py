@@ -20,6 +20,7 @@ from lecturekit.features import (
     settling,
     trend,
 )
+from lecturekit.features.settling import Settling
 from lecturekit.features.warp import warped
 from lecturekit.features.waves import BANDS, _one_sided, gratings
 from lecturekit.networks import load, random_twin
@@ -161,6 +162,13 @@ def test_a_turn_does_not_squeeze_pictures_that_are_not_square():
     torch.testing.assert_close(warped(disc, degrees=37)[middle], disc[middle], rtol=0, atol=0.05)
 
 
+def test_a_picture_is_enlarged_and_turned_first_and_moved_then():
+    """A point 4 to the right of the middle: doubled, turned by a quarter to below, then moved by whole pixels."""
+    x = torch.zeros(1, 1, 31, 41)
+    x[..., 15, 24] = 1
+    assert divmod(warped(x, scale=2, degrees=90, down=3, right=-5)[0, 0].argmax().item(), 41) == (15 + 8 + 3, 20 - 5)
+
+
 def test_each_picture_moves_by_its_own_number():
     x = random(1, 1, 10, 10).expand(2, 1, 10, 10)
     both = warped(x, down=torch.tensor([0.0, 2.0]))
@@ -205,6 +213,15 @@ def test_cka_is_the_textbook_formula():
     assert linear_cka(a, b) == pytest.approx(expected.item(), rel=1e-6)
 
 
+def test_cka_does_not_lose_small_differences_beside_a_large_mean():
+    a, b = (torch.randint(64, (12, 5), generator=torch.Generator().manual_seed(n)) / 64 for n in (0, 1))
+    assert linear_cka(a + 2**14, b) == pytest.approx(linear_cka(a, b), abs=1e-9), "all of it exact in single precision"
+
+
+def test_a_code_that_is_the_same_for_all_pictures_is_like_no_other():
+    assert linear_cka(torch.ones(5, 3), random(5, 3)) == 0
+
+
 def snapshots():
     """Four moments of a run in which the first layer is done at moment 1 and the second at moment 3."""
     with torch.random.fork_rng():
@@ -228,6 +245,27 @@ def test_the_layer_that_is_done_first_settles_first():
     torch.testing.assert_close(found.weights[-1], torch.ones(2))
     torch.testing.assert_close(found.codes[-1], torch.ones(2), rtol=0, atol=1e-5)
     assert found.settled(by="weights") == {"0": 1, "2": 3} and found.settled()["0"] == 1
+
+
+def test_a_layer_that_never_moves_is_settled_from_the_start():
+    moments = snapshots()
+    for moment in moments:
+        moment[0] = moments[0][0]
+    found = settling(moments, random(20, 3, 10, 12), ["0", "2"])
+    assert found.settled()["0"] == found.settled(by="weights")["0"] == 0
+    assert found.settled()["2"] > 0
+
+
+def test_a_layer_that_has_gone_exactly_its_share_is_settled_unless_it_goes_back():
+    codes = torch.tensor([[0.0, 0.5, 0.0], [0.5, 0.75, 1.0], [0.75, 0.875, 0.25], [1.0, 1.0, 1.0]])
+    found = Settling(("one", "half way at the start", "back"), codes.flip(1), codes)
+    assert found.settled(0.5) == {"one": 1, "half way at the start": 1, "back": 3}
+    assert found.settled(0.75) == {"one": 2, "half way at the start": 2, "back": 3}
+    assert found.settled(0.5, "weights") == {"one": 3, "half way at the start": 1, "back": 1}, "the mirror image"
+
+
+def test_two_snapshots_and_ten_pictures_are_enough():
+    assert settling(snapshots()[::3], random(10, 3, 8, 8), ["0"]).codes.shape == (2, 1)
 
 
 def test_settling_refuses_what_it_cannot_compare():
@@ -255,6 +293,21 @@ def test_a_trend_of_two_is_refused():
 def test_the_word_to_stop_gives_an_empty_table():
     book = PictureBook("validation", 20)
     assert hierarchy(load("picturebook"), book, book.labels, ["conv1"], watch=lambda _: STOP) == []
+
+
+def test_the_word_to_stop_at_the_end_changes_nothing_and_a_row_is_what_its_parts_measure():
+    book, model = PictureBook("validation", 20), load("picturebook")
+    (row,) = hierarchy(model, book, book.labels, ["conv2"], sample=6, watch=lambda s: STOP if s.done == 5 else None)
+    x = book.tensors()[:6]
+    moves = invariance(model, ["conv2"], x)["conv2"]
+    prefer = class_selectivity(model, ["conv2"], book, book.labels)["conv2"].nanmean().item()
+    assert row[:4] == (
+        "conv2", 14, round(effective_field(model, "conv2", x), 1),
+        round(dominant_frequency(sensitivity(model, ["conv2"], x)["conv2"]), 4),
+    )  # fmt: skip
+    assert row.orientation == round(orientation_selectivity(model, ["conv2"])["conv2"].nanmean().item(), 3)
+    assert row.class_selectivity == round(prefer, 3)
+    assert row[6:] == tuple(round(moves[name], 2) for name in ("shift", "scale", "rotation"))
 
 
 def test_edges_become_objects_with_depth_in_a_trained_network_only():

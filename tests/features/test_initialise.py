@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from lecturekit import capture
 from lecturekit.errors import InputError, ModelError
 from lecturekit.features import (
     SCHEMES,
@@ -169,3 +170,25 @@ def test_smaller_and_denser_filters_alias_less_and_fit_the_same_network():
     before, after = (stem_net(CLASSES, kernel=k, stride=s) for k, s in ((11, 4), (7, 2)))
     assert before(random(2, 3, 64, 64)).shape == after(random(2, 3, 64, 64)).shape == (2, 10)
     assert aliasing(after.conv1).mean() < aliasing(before.conv1).mean() - 0.1
+
+
+def test_only_the_first_layer_differs_and_what_is_behind_keeps_its_size():
+    sizes = {}
+    for kernel, stride in ((11, 4), (7, 2)):
+        model = stem_net(CLASSES, kernel=kernel, stride=stride)
+        sizes[stride] = {row.name: row.shape for row in capture.layers(model, (3, 64, 64))}
+        assert model.conv1.weight.shape == (32, 3, kernel, kernel)
+    assert [sizes[4][name] for name in ("conv1", "conv2", "pool2")] == [(32, 16, 16), (48, 16, 16), (48, 8, 8)]
+    assert [sizes[2][name] for name in ("conv1", "conv2", "pool2")] == [(32, 32, 32), (48, 32, 32), (48, 16, 16)]
+    assert [sizes[2][name] for name in ("conv3", "pool3", "fc4")] == [(48, 16, 16), (48, 4, 4), (10,)]
+
+
+def test_a_stem_follows_its_seed():
+    one, same, other = (stem_net(CLASSES, kernel=7, stride=2, **seed) for seed in ({}, {"seed": 0}, {"seed": 1}))
+    assert torch.equal(one.conv1.weight, same.conv1.weight) and not torch.equal(one.fc4.weight, other.fc4.weight)
+
+
+def test_filters_of_zeros_lose_nothing_and_stay_as_they_are():
+    layer = nn.Conv2d(3, 2, 5, stride=4)
+    nn.init.zeros_(layer.weight)
+    assert aliasing(layer).eq(0).all() and renormalise(layer, 0.1) == 0 and layer.weight.eq(0).all()

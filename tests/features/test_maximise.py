@@ -1,8 +1,10 @@
 """Activation maximisation against answers known in closed form, and everything that must stay as it was."""
 
 import itertools
+import math
 
 import pytest
+import scipy.ndimage
 import torch
 from torch import nn
 
@@ -13,8 +15,8 @@ from lecturekit.features.maximise import apart
 from lecturekit.features.objectives import Score
 from lecturekit.features.tuned import SETTINGS
 from lecturekit.features.views import blurred
-from lecturekit.inversion.parameterise import Fourier, Pixels
 from lecturekit.networks import load
+from lecturekit.parameterise import Fourier, Pixels
 from lecturekit.progress import STOP
 
 SIZE = (6, 8)  # not square
@@ -122,6 +124,33 @@ def test_the_margin_is_painted_but_not_shown():
     assert up(hold=hold, margin=3).x.shape[-2:] == SIZE and sizes == [(12, 14)]
 
 
+def test_without_other_wishes_pictures_are_waves_of_64_pixels_with_a_margin_of_8_painted_in_128_steps():
+    held = []
+
+    def hold(start):
+        held.append(Fourier(start))
+        return held[0]
+
+    one = maximise(network(), "0", channel(1), hold=hold)
+    assert one.x.shape == (1, 3, 64, 64) and held[0]().shape == (1, 3, 80, 80) and len(one.scores) == 128
+    assert torch.equal(maximise(network(), "0", channel(1)).x, one.x)
+
+
+def test_the_first_steps_are_those_of_torchs_adam_along_half_a_cosine():
+    model, rate, steps = network(), 0.3, 4
+    start = Pixels((0.5 + 0.01 * torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(0))).clamp(0, 1))
+    adam = torch.optim.Adam(start.parameters(), lr=rate, maximize=True)
+    half = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: (1 + math.cos(math.pi * step / steps)) / 2)
+    for _ in range(steps):
+        score = nn.functional.leaky_relu(capture.cut(model, "2")(start())[:, 1], 0.5).mean()
+        adam.zero_grad()
+        (score / max(abs(score.item()), 1e-2)).backward()
+        adam.step()
+        half.step()
+    found = up(model, steps=steps, rate=rate)
+    torch.testing.assert_close(found.x, start().detach(), rtol=0, atol=1e-4)
+
+
 # --- scores ---------------------------------------------------------------------------------------------------------
 
 
@@ -144,6 +173,24 @@ def test_copies_of_a_score_come_all_once_then_all_again():
     code = random(6, 4, 2, 3)
     assert wish.count == 6
     torch.testing.assert_close(wish(code), code.mean(dim=(2, 3))[range(6), [0, 2, 0, 2, 0, 2]])
+
+
+def test_two_copies_of_a_score_are_two_pictures_of_each_wish():
+    code = random(4, 4, 2, 3)
+    assert channel([0, 2]).times(2).count == 4 and channel(1).times(1).count == 1
+    torch.testing.assert_close(channel([0, 2], 1).times(2)(code), code.mean(dim=(2, 3))[range(4), [0, 2, 0, 2]])
+
+
+def test_below_zero_half_of_the_slope_is_left_unless_told_otherwise():
+    code = -torch.ones(1, 2, 3, 4)
+    assert channel(1)(code).item() == -0.5 and direction(torch.tensor([0.0, 3.0]))(code).item() == -0.5
+
+
+def test_a_direction_may_be_short_and_takes_the_type_of_the_answers():
+    code = random(1, 2, 3, 4)
+    short, long = (direction(scale * torch.tensor([3.0, 4.0], dtype=torch.float64))(code) for scale in (0.01, 100))
+    torch.testing.assert_close(short, long)
+    assert short.dtype == torch.float32
 
 
 @pytest.mark.parametrize("wrong", [-1, 1.5, True, [0, -2], []])
@@ -202,6 +249,40 @@ def test_jitter_shifts_by_whole_pixels_up_to_its_size():
     assert seen == set(shifts)
 
 
+def looked_at(view, draws=150, side=61):
+    """Shift, scale and angle of a view, read off a picture whose colours are rows and columns, each (draws,)."""
+    place = torch.arange(float(side)) - side // 2
+    x = torch.stack([place[:, None].expand(side, side), place.expand(side, side)]).expand(draws, 2, side, side)
+    seen, middle = view(x, torch.Generator().manual_seed(0)), side // 2
+    here, next_ = seen[..., middle, middle], seen[..., middle, middle + 1]
+    step = next_ - here  # one column further in the view is (sin, cos) / scale further in the picture
+    scale = 1 / step.norm(dim=1)
+    angle = torch.atan2(step[:, 0], step[:, 1])
+    across = torch.stack([torch.cos(angle), -torch.sin(angle)], dim=1)  # the same step, turned by a quarter
+    down = -scale * (here[:, 0] * across[:, 0] + here[:, 1] * across[:, 1])
+    right = -scale * (here * step).sum(dim=1) * scale
+    return {"down": down, "right": right, "scale": scale, "angle": torch.rad2deg(angle)}
+
+
+@pytest.mark.parametrize("jitter, scale, degrees", [(4, 0.3, 20), (4, 0.0, 20), (4, 0.3, 0.0), (0, 0.5, 0.0)])
+def test_views_reach_all_of_their_limits_and_nothing_beyond(jitter, scale, degrees):
+    found = looked_at(views(jitter=jitter, scale=scale, degrees=degrees))
+    limits = {"down": jitter, "right": jitter, "scale": math.log(1 + scale), "angle": degrees}
+    for name, limit in limits.items():
+        drawn = found[name].log() if name == "scale" else found[name]
+        assert drawn.abs().max() <= limit + 1e-3, name
+        assert drawn.max() >= 0.9 * limit - 1e-3 and drawn.min() <= 1e-3 - 0.9 * limit, f"{name}: both ways"
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
+def test_a_blur_is_scipys(sigma):
+    x = random(2, 3, 5, 17)  # lower than the Gaussian is wide
+    expected, reach = x.double().numpy(), min(math.ceil(3 * sigma), 4)
+    for axis in (2, 3):
+        expected = scipy.ndimage.gaussian_filter1d(expected, sigma, axis=axis, mode="mirror", radius=reach)
+    torch.testing.assert_close(blurred(x, sigma).double(), torch.from_numpy(expected), rtol=0, atol=1e-6)
+
+
 def test_pictures_of_a_batch_are_seen_differently():
     x = random(1, 3, 20, 20).expand(2, 3, 20, 20)
     a, b = views(scale=0.2, degrees=20)(x, torch.Generator().manual_seed(1))
@@ -215,6 +296,20 @@ def test_a_blur_keeps_the_mean_and_spreads_a_point():
     assert out[0, 0].sum().item() == pytest.approx(1, abs=1e-5) and out[0, 1].eq(0).all()
     assert out[0, 0, 7, 8] / out[0, 0, 7, 7] == pytest.approx(torch.exp(torch.tensor(-0.5)).item(), rel=1e-4)
     assert blurred(x, 0.0) is x
+
+
+def test_a_view_is_blurred_by_something_between_nothing_and_its_limit():
+    x, generator = torch.zeros(1, 1, 21, 21), torch.Generator().manual_seed(0)
+    x[..., 10, 10] = 1
+    peaks = torch.stack([views(blur=2)(x, generator).max() for _ in range(60)])
+    faintest, half = blurred(x, 2.0).max(), blurred(x, 1.0).max()
+    assert peaks.min() >= faintest and peaks.max() <= 1, "a stronger blur has a lower peak"
+    assert (peaks < half).float().mean() == pytest.approx(0.5, abs=0.2), "as often above half of the limit as below"
+    assert (peaks == 1).float().mean() < 0.2, "a blur of less than a tenth of a pixel leaves the point as it is"
+
+
+def test_a_scale_of_nine_tenths_is_the_largest_allowed():
+    assert views(scale=0.9)(random(1, 3, *SIZE), torch.Generator()).shape == (1, 3, *SIZE)
 
 
 @pytest.mark.parametrize("wrong", [{"jitter": -1}, {"scale": 0.95}, {"degrees": float("nan")}, {"blur": -0.1}])
@@ -254,8 +349,20 @@ def test_stopping_early_gives_the_picture_so_far(trail):
     found = up(watch=trail, steps=30)
     assert len(found.scores) == 7 and not found.complete and found.score > found.start
     assert [step.done for step in trail] == list(range(1, 8)) and trail[0].total == 30
-    assert trail[4].picture.shape == (1, 3, *SIZE) and trail[5].picture is None
+    assert trail[4].picture.shape == trail[0].picture.shape == (1, 3, *SIZE), "the first, and every fifth"
+    assert [step.picture is None for step in trail[:7]] == [False, True, True, True, False, True, True]
     assert trail[0].loss == -found.scores[0]
+
+
+def test_the_word_to_stop_at_the_last_step_changes_nothing_and_the_last_picture_is_shown():
+    trail = Trail(stop=7)
+    found = up(watch=trail, steps=7)
+    assert found.complete and len(found.scores) == 7 and trail[-1].picture is not None
+    assert torch.equal(found.x, up(steps=7).x)
+
+
+def test_one_copy_has_nobody_to_differ_from():
+    assert torch.equal(up(diversity=5.0).x, up().x)
 
 
 def test_what_cannot_work_is_refused():
@@ -293,6 +400,6 @@ def test_every_layer_has_settings(layer):
 def test_tuned_pictures_are_not_grey_and_beat_noise_by_far(layer):
     model = load("picturebook")
     wish = {"fc6": logit([1, 4, 5]), "fc7": logit([0, 1, 3]), "fc8": logit(range(3))}.get(layer, channel(range(3)))
-    found = maximise(model, layer, wish, hold=Fourier, **(tuned(layer) | {"steps": 24}))
+    found = maximise(model, layer, wish, **(tuned(layer) | {"steps": 24}))
     assert found.x.std(dim=(1, 2, 3)).min() > 0.04, "half of the steps, a third of the contrast"
     assert (found.score > found.start + 0.05).all()

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from lecturekit.errors import InputError
-from lecturekit.inversion.parameterise import DeepPrior, Fourier, Pixels
 from lecturekit.inversion.solvers import adam, downhill, lbfgs, remember
+from lecturekit.parameterise import DeepPrior, Fourier, Pixels
 
 
 class Plain(nn.Module):

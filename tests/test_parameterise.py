@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lecturekit.errors import InputError
-from lecturekit.inversion.parameterise import DeepPrior, Fourier, Pixels
+from lecturekit.parameterise import DeepPrior, Fourier, Pixels
 
 SIZES = [(8, 6), (7, 9), (5, 8), (6, 5)]
 
