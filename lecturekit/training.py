@@ -13,6 +13,7 @@ put back afterwards.
 """
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import json
@@ -115,6 +116,40 @@ def train(recipe, folder, *, watch=None):
         with contextlib.suppress(KeyboardInterrupt):
             complete = run(recipe, state, path, watch)
     return Trained(recipe.finish(state.shipped()), state.history, complete)
+
+
+def moments(recipe, every, *, watch=None):
+    """Train what ``recipe`` describes and return the network as it was on the way, first and last moment included.
+
+    Nothing is stored and nothing resumed: this is for looking at a training run, not for shipping what it ends with.
+
+    Args:
+        recipe: a `Recipe`.
+        every: steps between two snapshots.
+        watch: see `train`.
+    Returns: copies of the network in eval mode, on the processor; fewer if ``watch`` stopped the run.
+    """
+    with seeded(recipe.seed):
+        state = State(recipe)
+        taken = [snapshot(state.model)]
+
+        def look(step):
+            if step.done % every == 0 or step.done == step.total:
+                taken.append(snapshot(state.model))
+            return watch(step) if watch else None
+
+        inputs, targets = recipe.data()
+        while len(state.history) < recipe.epochs:
+            mean_loss = epoch(recipe, state, inputs, targets, look)
+            if mean_loss is None:
+                break
+            state.history.append(mean_loss)
+    return taken
+
+
+def snapshot(model):
+    """Return a copy of a network as it is now, in eval mode, on the processor."""
+    return copy.deepcopy(model).cpu().eval().requires_grad_(False)
 
 
 def run(recipe, state, path, watch):

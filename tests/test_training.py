@@ -471,3 +471,31 @@ def die_saving(tensors, path, metadata):
 if __name__ == "__main__":
     training.save_file = die_saving
     train(TINY, sys.argv[1])
+
+
+# Moments of a run
+
+
+def test_the_last_moment_is_what_the_training_ends_with(tmp_path):
+    plain = dataclasses.replace(TINY, average=0.0)
+    taken = training.moments(plain, 2)
+    assert len(taken) == 6, "before the first step, after 2, 4, 6 and 8 of 9 steps, and at the end"
+    ends = train(plain, tmp_path).model.state_dict()
+    late = taken[-1].state_dict()
+    moved = [(late[name] - value).abs().max().item() for name, value in ends.items() if value.is_floating_point()]
+    assert max(moved) == 0
+    assert not any(part.training for part in taken[0].modules())
+
+
+def test_the_first_moment_is_the_network_before_any_training():
+    taken = training.moments(TINY, 100)
+    with seeded(TINY.seed):
+        fresh = State(TINY).model.state_dict()
+    assert same(taken[0].state_dict(), {name: value.cpu() for name, value in fresh.items()})
+    assert len(taken) == 2
+    assert not torch.equal(taken[0][0].weight, taken[1][0].weight)
+
+
+def test_moments_end_where_the_watch_stops():
+    taken = training.moments(TINY, 2, watch=lambda step: STOP if step.done >= 5 else None)
+    assert len(taken) == 3, "before the first step, after 2 and after 4"

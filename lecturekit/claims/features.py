@@ -5,6 +5,8 @@ Each claim has a control, mostly the twin of the network with random weights, wh
 """
 
 import functools
+from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -13,10 +15,12 @@ from lecturekit.claims.ledger import claim
 from lecturekit.features.objectives import LEAK
 from lecturekit.features.parts import DETECTOR
 from lecturekit.features.stream import answers
-from lecturekit.inversion.parameterise import Fourier
 from lecturekit.measure import bootstrap, paired_difference, proportion
 from lecturekit.networks import load, random_twin
+from lecturekit.parameterise import Fourier
 from lecturekit.pictures.picturebook import PARTS, PictureBook
+from lecturekit.recipes import CLASSIFIERS, picture_book
+from lecturekit.training import moments
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 DEEP = ("conv4", "conv5")  # where parts are looked for
@@ -24,6 +28,7 @@ DRAWINGS = 500
 BLOCK = 100  # drawings of one measurement of the hierarchy
 POINTS = 0.6  # share of pictures in which a detector's projection must point at its part
 WISHES = 16  # filters of each layer that get a painted picture
+QUIZZED, REFERENCES = 48, 4  # filters of conv4 in the quiz, and pictures that stand for each
 PATIENTS = (5, 11, 17, 29)  # filters that defects are planted in; conv1 has them too
 LESSON = "05_what_layers_see"
 
@@ -210,6 +215,47 @@ def strongest_drawing(model, layer, book):
 
 
 @claim(
+    "exemplars-tell",
+    "A filter's strongest patches tell which of two new patches it answers more; pictures painted for it tell a simple "
+    "observer hardly more than those of another filter.",
+    notebook="06_trust",
+    threshold="natural references: surely above one half, and surely above the same questions with another filter's "
+    "references; that gain is surely larger than the gain of painted references",
+    holds=lambda m: (
+        m["natural"].above(0.5)
+        and m["natural: gain over another's"].above(0)
+        and m["natural: gain minus painted gain"].above(0)
+    ),
+)
+def exemplars_tell(count=1000, filters=QUIZZED):
+    """Share of questions that a simulated observer, no person, gets right (N: filters of conv4); guessing is 0.5.  It
+    compares pictures through a second network, trained apart, and takes the option more like the four references.
+
+    The observer (picturebook_residual, block3), the layer and the ranks were fixed on validation drawings.  References
+    come from one half of the test drawings, options from the other.
+    """
+    eyes = features.seen_by(load("picturebook_residual"), "block3.relu2")
+    book, numbers, gains = PictureBook("test", count), {}, {}
+    for name, trained, references, ranks in (
+        ("natural", True, "natural", (0.0, 1.0)),
+        ("painted", True, "painted", (0.0, 1.0)),
+        ("natural, hard", True, "natural", (0.1, 0.5)),
+        ("random twin: natural", False, "natural", (0.0, 1.0)),
+    ):
+        how = {"references": references, "k": REFERENCES, "ranks": ranks}
+        asked = features.questions(network(trained), "conv4", book, range(filters), **how)
+        own, others = (torch.tensor(features.observed(q, eyes)) for q in (asked, features.exchanged(asked)))
+        numbers[name] = proportion(int(own.sum()), filters)
+        numbers[f"{name}: another's references"] = proportion(int(others.sum()), filters)
+        gains[name] = own.double() - others.double()
+        numbers[f"{name}: gain over another's"] = bootstrap(gains[name])
+        pixels = features.observed(asked)
+        numbers[f"{name}: by pixels alone"] = proportion(sum(pixels), filters)
+    numbers["natural: gain minus painted gain"] = paired_difference(gains["natural"], gains["painted"])
+    return numbers
+
+
+@claim(
     "census",
     "The census finds every defect that was planted, and in the convolutions of healthy networks it finds nothing.",
     notebook="07_diagnosis",
@@ -241,3 +287,36 @@ def planted_and_found(name, k, x):
     layer = "conv1" if name == "noise" else "conv3"
     broken, kind = features.plant(name, network(), layer, k, x)
     return (layer, k) in features.census(broken, x).of(kind)
+
+
+@claim(
+    "lower-first",
+    "While a network learns, its lower layers are the first to be what they will be at last.",
+    notebook="07_diagnosis",
+    threshold="the moment from which a layer's codes stay like its last ones (linear CKA at least 0.9) comes later the "
+    "higher the layer: rank correlation with depth over conv1 ... conv5 at least 0.9",
+    holds=lambda m: m["trend of the moment"].estimate >= 0.9,
+)
+def lower_first(drawings=1_500, epochs=5, every=8, count=300):
+    """Steps of training until a layer is near its end, means over blocks of 60 test drawings (N).
+
+    One run of the second network's recipe, with fewer drawings.  Below: the same by the share of its own way, and how
+    near each layer was before any training.
+    """
+    recipe = replace(CLASSIFIERS["picturebook_second"], data=partial(picture_book, drawings), epochs=epochs)
+    snapshots, book = moments(recipe, every), PictureBook("test", count)
+    runs = [features.settling(snapshots, book.tensors(slice(i, i + 60)), CONVOLUTIONS) for i in range(0, count, 60)]
+    steps = torch.tensor([[every * nearly_there(codes) for codes in run.codes.T] for run in runs]).double()
+    own = torch.tensor([list(run.settled(0.8).values()) for run in runs]).double()
+    numbers = {"trend of the moment": bootstrap([features.trend(row) for row in steps])}
+    numbers["trend by the share of its own way"] = bootstrap([features.trend(row) for row in own])
+    for i, layer in enumerate(CONVOLUTIONS):
+        numbers[f"steps until near its end {layer}"] = bootstrap(steps[:, i])
+        numbers[f"likeness before training {layer}"] = bootstrap([run.codes[0, i].item() for run in runs])
+    return numbers
+
+
+def nearly_there(likeness, least=0.9):
+    """Return the first moment from which on a layer stays like its end; ``likeness`` has one value a moment."""
+    early = (likeness < least).nonzero()
+    return int(early.max()) + 1 if len(early) else 0
