@@ -16,7 +16,7 @@ The trap: pictures of filters persuade.  A random network gives pretty ones too,
 
 from lecturekit.features.defects import DEFECTS, plant
 from lecturekit.features.diagnose import Census, Finding, census
-from lecturekit.features.exemplars import Question, exchanged, observed, painted, pixels, questions, seen_by
+from lecturekit.features.exemplars import Question, exchanged, observed, questions, seen_by
 from lecturekit.features.gallery import Gallery, gallery
 from lecturekit.features.hierarchy import class_selectivity, effective_field, hierarchy, invariance, trend
 from lecturekit.features.initialise import SCHEMES, healthy, initialised, learn, signal, slope
@@ -33,7 +33,7 @@ __all__ = [
     "Census", "DEFECTS", "Finding", "Gallery", "Maximised", "PartScores", "Pointing", "Question", "SCHEMES", "Score",
     "Settling", "aliasing", "census", "channel", "class_selectivity", "direction", "dominant_frequency",
     "effective_field", "exchanged", "gallery", "healthy", "hierarchy", "initialised", "invariance", "learn",
-    "linear_cka", "logit", "maximise", "neuron", "observed", "orientation_selectivity", "painted", "part_scores",
-    "pixels", "plant", "pointing_game", "questions", "random_rotation", "renormalise", "renormalising", "seen_by",
-    "sensitivity", "settling", "signal", "slope", "stem_net", "trend", "tuned", "views",
+    "linear_cka", "logit", "maximise", "neuron", "observed", "orientation_selectivity", "part_scores", "plant",
+    "pointing_game", "questions", "random_rotation", "renormalise", "renormalising", "seen_by", "sensitivity",
+    "settling", "signal", "slope", "stem_net", "trend", "tuned", "views",
 ]  # fmt: skip
