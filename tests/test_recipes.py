@@ -98,14 +98,20 @@ def test_the_standard_loss_is_cross_entropy_on_mirrored_pictures():
 @pytest.mark.parametrize(("progress", "share"), [(0, 0), (0.1, 0.25), (0.4, 1), (1, 1)])
 def test_the_robust_loss_attacks_inside_a_ball_that_grows(monkeypatch, progress, share):
     asked = []
-    real = recipes.pgd
-    monkeypatch.setattr(recipes, "pgd", lambda *args, **kwargs: asked.append(kwargs) or real(*args, **kwargs))
+    real = recipes.ascend
+
+    def ascend(model, x, y, ball, **budget):
+        asked.append({"ball": ball, **budget})
+        return real(model, x, y, ball, **budget)
+
+    monkeypatch.setattr(recipes, "ascend", ascend)
     model, images, y = Recorder().train(), stored(), torch.tensor([0, 1, 1, 0])
     loss = recipes.robust_loss(model, images, y, dice(2), progress)
     eps = share * EPS
-    assert asked[0]["eps"] == pytest.approx(eps)
+    assert asked[0]["ball"].eps == pytest.approx(eps)
     assert asked[0]["alpha"] == pytest.approx(eps / 2)
     assert asked[0]["steps"] == 3
+    assert not asked[0].get("leave", False), "a picture that is misled early must be made as hard as the others"
     clean, shown = augment.mirror(augment.pixels(images), dice(2)), model.seen[-1]
     assert (shown - clean).abs().max().item() == pytest.approx(eps, abs=1e-6), "it is trained on what the attack found"
     torch.testing.assert_close(loss, cross_entropy(model(shown), y))
@@ -117,6 +123,13 @@ def test_the_robust_loss_attacks_a_frozen_network_and_trains_a_free_one():
     recipes.robust_loss(model, stored(), torch.tensor([0, 1, 1, 0]), dice(), 1).backward()
     assert model.modes == [(False, False)] * 3 + [(True, True)], "three steps of the attack, one of the training"
     assert model.last.weight.grad.abs().sum() > 0
+
+
+def test_the_robust_photograph_loss_attacks_shifted_photographs_in_half_the_ball():
+    model, twin = Recorder().train(), dice(2)
+    recipes.robust_photograph_loss(model, stored(), torch.tensor([0, 1, 1, 0]), dice(2), 1)
+    clean = augment.mirror(augment.shift(augment.pixels(stored()), twin, pad=6), twin)
+    assert (model.seen[-1] - clean).abs().max().item() == pytest.approx(4 / 255, abs=1e-6)
 
 
 def test_the_photograph_loss_ends_with_whole_photographs():

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lecturekit import recipes, shipping
+from lecturekit.attacks import Linf
 from lecturekit.errors import InputError
 from lecturekit.inversion.representation import representation
 from lecturekit.inversion.upconv import inverse_net
@@ -103,16 +104,16 @@ def test_the_robust_network_is_attacked(small, tmp_path, monkeypatch):
 
     def attack(model, x, y, **budget):
         asked.append((len(x), budget))
-        return torch.arange(len(x)) % 2 == 0
+        return types.SimpleNamespace(stood=torch.arange(len(x)) % 2 == 0)
 
-    monkeypatch.setattr(shipping, "survivors", attack)
+    monkeypatch.setattr(shipping, "pgd", attack)
     monkeypatch.setattr(shipping, "ATTACKED", 10)
     torch.manual_seed(0)
     model = lecture_net(CLASSES).eval()
     robust = dataclasses.replace(TINY, name="picturebook_robust")
     measured = ship(tmp_path, robust, model)["measured"]["robust_accuracy_pgd20_5_restarts_8_255"]
     assert [count for count, _ in asked] == [8, 2]
-    assert asked[0][1] == {"eps": 8 / 255, "alpha": 2 / 255, "steps": 20, "restarts": 5}
+    assert asked[0][1] == {"ball": Linf(8 / 255), "steps": 20, "restarts": 5}
     assert measured["estimate"] == 0.5
     assert measured["n"] == 10
 

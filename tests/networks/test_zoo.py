@@ -286,3 +286,43 @@ def test_no_pickle_is_read_where_it_could_run_code():
                     found.append(path.name)
                     assert keys.get("weights_only") == "True", f"{path.name} line {call.lineno}"
     assert set(found) <= {"imagenet.py"}, "shipped weights are safetensors; only official ones come as a pickle"
+
+
+# Eight bits
+
+
+def test_weights_of_eight_bits_come_back_within_half_a_step(tmp_path):
+    single = weights(torch.float32)
+    ship(tmp_path, zoo.packed(single))
+    for name, value in zoo.load("tiny", tmp_path).state_dict().items():
+        if value.dim() < 2:
+            assert torch.equal(value, single[name].half().float()), "vectors stay in half precision"
+            continue
+        rows = single[name].flatten(1)
+        off = (value.flatten(1) - rows).abs().amax(1)
+        assert (off <= rows.abs().amax(1) / 127 * 0.5 + 2e-4 * rows.abs().amax(1)).all(), name  # steps are half floats
+        assert off.max() > 0, "something was rounded"
+
+
+def test_the_steps_are_those_of_each_row(tmp_path):
+    rows = torch.tensor([[127.0, -127, 1], [1.27, 0.01, -1.27], [0, 0, 0]])
+    small = zoo.packed({"w": rows, "b": torch.ones(3)})
+    assert small["w"].tolist() == [[127, -127, 1], [127, 1, -127], [0, 0, 0]]
+    assert {name: value.dtype for name, value in small.items()} == {
+        "w": torch.int8, "w.step": torch.float16, "b": torch.float16
+    }  # fmt: skip
+    torch.testing.assert_close(zoo.unpacked(small)["w"], rows, rtol=1e-3, atol=0)
+
+
+def test_eight_bits_take_half_of_half_precision(tmp_path):
+    half, eight = (ship(tmp_path, tensors, name=name).stat().st_size
+                   for name, tensors in (("half", weights()), ("eight", zoo.packed(weights()))))  # fmt: skip
+    assert eight < 0.55 * half
+
+
+def test_eight_bits_without_their_steps_do_not_pass(tmp_path):
+    small = zoo.packed(weights())
+    del small["fc.weight.step"]
+    ship(tmp_path, small)
+    with pytest.raises(FileError, match=r"fc\.weight is torch\.int8, expected half or single precision"):
+        zoo.load("tiny", tmp_path)

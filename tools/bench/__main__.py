@@ -31,6 +31,7 @@ PEERS = ("captum", "torch-lucent", "torchattacks", "foolbox", "adversarial-robus
 
 def load():
     """Import every module with rows."""
+    import attacks  # noqa: F401
     import deconvnet  # noqa: F401
     import features  # noqa: F401
 
