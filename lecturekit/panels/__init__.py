@@ -14,14 +14,18 @@ Each shows itself as the last line of a cell, is ready without a click, and can 
 `Depth`        one picture rebuilt from every layer: what is lost on the way
 `Gallery`      the nine strongest patches of each filter, their DeconvNet pictures, and the part that it marks
 `DeconvNet`    one activation, a map or the strongest few, followed back to the pixels that caused them
+`Attack`       a change that nobody sees, by any attack on any network, and the verdict measured afresh
+`Quiz`         any questions with pictures: choose, be told at once, and see the score beside that of guessing
 =============  =======================================================================================
 """
 
+from lecturekit.panels.attack import Attack
 from lecturekit.panels.deconvnet import DeconvNet
 from lecturekit.panels.depth import Depth
 from lecturekit.panels.forward import ForwardPass
 from lecturekit.panels.gallery import Gallery
 from lecturekit.panels.inverse_net import InverseNet
 from lecturekit.panels.invert import Invert
+from lecturekit.panels.quiz import Quiz
 
-__all__ = ["DeconvNet", "Depth", "ForwardPass", "Gallery", "InverseNet", "Invert"]
+__all__ = ["Attack", "DeconvNet", "Depth", "ForwardPass", "Gallery", "InverseNet", "Invert", "Quiz"]

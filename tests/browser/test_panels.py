@@ -9,6 +9,7 @@ PANELS = {
     "Depth": "panels.Depth()",
     "DeconvNet": "panels.DeconvNet()",
     "Gallery": "panels.Gallery()",
+    "Attack": "panels.Attack()",
 }
 PIXELS = """(panel) => [...panel.querySelectorAll('.lk-picture img')].filter(img => img.offsetParent).map(img => {
     const canvas = document.createElement('canvas');
@@ -71,4 +72,27 @@ def test_a_long_run_can_be_stopped_and_what_is_wrong_is_told_in_the_panel(open_n
     panel.get_by_text("cannot be read as a picture", exact=False).wait_for()
     panel.locator("select").first.select_option("photographs")
     panel.get_by_text("cannot be read as a picture", exact=False).wait_for(state="hidden")
+    assert notebook.errors() == []
+
+
+QUIZ = """import torch
+from lecturekit.panels.quiz import Question
+x = torch.rand(6, 3, 16, 16)
+panel = panels.Quiz([Question(x[:4], x[4:], 1, "It is brighter."), Question(x[:4], x[4:], 0)])
+panel"""
+
+
+def test_a_quiz_is_answered_with_the_keyboard(open_notebook, lab):
+    notebook = open_notebook(notebook_with(lab, "quiz.ipynb", QUIZ))
+    notebook.run_all()
+    panel = notebook.page.locator(".lk-panel")
+    panel.get_by_text("Choose A or B.", exact=False).wait_for()
+    panel.get_by_role("button", name="B", exact=True).press("Enter")
+    panel.get_by_text("Right: it is B. It is brighter.", exact=False).wait_for()
+    panel.get_by_role("button", name="A", exact=True).press("Enter")  # the first answer counts
+    panel.get_by_role("button", name="Next question").press("Enter")
+    panel.get_by_text("question 2 of 2", exact=False).wait_for()
+    panel.get_by_role("button", name="B", exact=True).press("Enter")
+    panel.get_by_text("Wrong: it is A.", exact=False).wait_for()
+    assert panel.evaluate(CLIPPED) == []
     assert notebook.errors() == []

@@ -1,0 +1,122 @@
+"""The attacks that a panel offers: their names, the knobs that each listens to, and how the knobs become arguments.
+
+=============  ==========================================  ====================================================
+name           what it does                                knobs beside the picture and the network
+=============  ==========================================  ====================================================
+``fgsm``       one step of the whole radius                ball, aim
+``bim``        small steps from the picture                ball, aim, steps, leave
+``pgd``        small steps from random points              ball, aim, steps, leave, restarts
+``mi_fgsm``    small steps along the sum of gradients      ball, aim, steps
+``apgd``       steps that are halved where they fail       ball, aim, steps, leave, restarts
+``deepfool``   the smallest change                         steps; it has no radius and no aim
+``noise``      a random change, which knows nothing        ball, restarts: the best of so many draws
+=============  ==========================================  ====================================================
+
+The trap: steps too short to reach the border of the ball make an attack look weak.  Where few steps are asked for, they
+are as long as it takes.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from lecturekit import attacks
+from lecturekit.attacks.apgd import apgd
+from lecturekit.attacks.deepfool import deepfool
+from lecturekit.attacks.gradient import ascend, finish
+from lecturekit.attacks.guard import attacking
+from lecturekit.attacks.result import judge
+from lecturekit.attacks.threat import Ball, inside
+from lecturekit.progress import Watch
+
+NORMS = {"Linf": attacks.Linf, "L2": attacks.L2}
+
+
+class Asked(NamedTuple):
+    """What is asked of an attack on one picture.
+
+    Attributes:
+        ball: what it may do; an attack without a radius takes only the norm from it.
+        target: the class to be named instead, (1,) int64, or None for anything else.
+        steps, restarts: at most.
+        leave: the picture is left alone as soon as it is misled; otherwise all steps are taken.
+        watch: see `lecturekit.progress`.
+    """
+
+    ball: Ball
+    target: torch.Tensor | None
+    steps: int
+    restarts: int
+    leave: bool
+    watch: Watch | None
+
+
+class Method(NamedTuple):
+    """An attack as a panel offers it: words for the menu, ``run(model, x, y, asked)``, and the knobs that matter."""
+
+    words: str
+    run: Callable
+    knobs: tuple
+
+
+def fgsm(model, x, y, asked):
+    """Take one step of the whole radius."""
+    return attacks.fgsm(model, x, y, ball=asked.ball, target=asked.target)
+
+
+def bim(model, x, y, asked):
+    """Take small steps from the picture itself; unlike `attacks.bim`, to the last one if that is wanted."""
+    ball, target = asked.ball, asked.target
+    alpha = max(attacks.levels(1), ball.eps / asked.steps)  # one grey level, or as long as it takes
+    how = {"steps": asked.steps, "leave": asked.leave, "watch": asked.watch}
+    with attacking(model, x, y, target):
+        climbed = ascend(model, x, y, ball, alpha=alpha, target=target, **how)
+        return finish("BIM", model, x, climbed, y, target, ball)
+
+
+def pgd(model, x, y, asked):
+    """Take small steps from random points of the ball."""
+    alpha = asked.ball.eps / min(4, asked.steps)
+    return attacks.pgd(model, x, y, alpha=alpha, **asked._asdict())
+
+
+def mi_fgsm(model, x, y, asked):
+    """Take small steps along the running sum of the gradients."""
+    ball, steps, target = asked.ball, asked.steps, asked.target
+    return attacks.mi_fgsm(model, x, y, ball=ball, steps=steps, target=target, watch=asked.watch)
+
+
+def adaptive(model, x, y, asked):
+    """Take steps that are halved where they do not pay: APGD."""
+    return apgd(model, x, y, **asked._asdict())
+
+
+def smallest(model, x, y, asked):
+    """Look for the smallest change that makes the network name anything else."""
+    return deepfool(model, x, y, norm=type(asked.ball), steps=asked.steps, watch=asked.watch)
+
+
+def noise(model, x, y, asked):
+    """Change the picture at random, as far as the attacks may, and keep the draw that harms most: the control.
+
+    In L∞ every value moves by the whole radius, up or down, as with FGSM; in L2 the direction is uniform.
+    """
+    generator = torch.Generator().manual_seed(0)
+    with attacking(model, x, y), torch.no_grad():
+        direction = asked.ball.steepest(torch.randn(asked.restarts, *x.shape[1:], generator=generator)).to(x)
+        tried = inside(x + asked.ball.eps * direction, x, asked.ball)  # (restarts, C, H, W)
+        harm = attacks.margin(model(tried), y.expand(len(tried)))
+    queries = torch.full_like(y, asked.restarts)
+    return judge(model, x, tried[harm.argmax()][None], y, attack="Noise", ball=asked.ball, queries=queries, seed=0)
+
+
+METHODS = {
+    "fgsm": Method("FGSM: one step", fgsm, ("ball", "aim")),
+    "bim": Method("BIM: small steps", bim, ("ball", "aim", "steps", "leave")),
+    "pgd": Method("PGD: from random points", pgd, ("ball", "aim", "steps", "leave", "restarts")),
+    "mi_fgsm": Method("MI-FGSM: with momentum", mi_fgsm, ("ball", "aim", "steps")),
+    "apgd": Method("APGD: steps that adapt", adaptive, ("ball", "aim", "steps", "leave", "restarts")),
+    "deepfool": Method("smallest change: DeepFool", smallest, ("steps",)),
+    "noise": Method("random noise (control)", noise, ("ball", "restarts")),
+}
