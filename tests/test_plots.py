@@ -174,6 +174,95 @@ def test_parts_are_named_with_a_line_into_the_part():
     assert_all_inside(figure)
 
 
+# --- regions ------------------------------------------------------------------------------------------------------
+
+
+class Plane:
+    """What `slice_map` needs: two planes of 5 x 9 points, split at a = 0 and, in the second, into eight classes."""
+
+    a, b = torch.linspace(-8, 8, 9) / 255, torch.linspace(-2, 2, 5) / 255
+    margin = (0.5 - torch.arange(-4.0, 5)).expand(2, 5, 9)  # falls along a; 0 between the fifth and the sixth point
+    classes = torch.stack([torch.where(margin[0] > 0, 3, 1), torch.arange(9).clamp(max=7).expand(5, 9)])
+    inside = torch.ones(2, 5, 9).index_fill(2, torch.tensor([8]), 0.5)
+
+
+NAMES = [f"kind {k}" for k in range(8)]
+
+
+def tints(artist):
+    """The colour of every cell of a map, (B, A, 4)."""
+    return artist.to_rgba(artist.get_array())
+
+
+def test_a_slice_map_names_its_regions_on_them_and_in_a_legend():
+    figure, ax = plots.axes()
+    artist = plots.slice_map(ax, Plane, NAMES)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["kind 3", "kind 1"], "largest first"
+    place = {text.get_text(): text.get_position()[0] for text in ax.texts}
+    assert place["kind 3"] < 0 < place["kind 1"]
+    cells = tints(artist)
+    assert (cells[:, :5] == cells[0, 0]).all() and (cells[:, 5:] == cells[0, 8]).all()
+    assert (cells[0, 0] != cells[0, 8]).any()
+    assert_all_inside(figure)
+
+
+def test_no_word_of_a_slice_map_stands_on_the_dot():
+    _, ax = plots.axes()
+    plane = Plane()
+    plane.a, plane.classes = torch.linspace(-4, 4, 9) / 255, torch.zeros(1, 5, 9)
+    plots.slice_map(ax, plane, {0: "everywhere"}, units=1)
+    dot = next(line for line in ax.lines if line.get_marker() == "o")
+    assert dot.get_xydata().tolist() == [[0, 0]]
+    assert ax.texts[0].get_position() != pytest.approx((0, 0)), "though the dot is in the middle of the region"
+
+
+def test_the_border_of_a_slice_map_runs_where_the_margin_is_zero_in_grey_levels():
+    _, ax = plots.axes()
+    artist = plots.slice_map(ax, Plane, NAMES)
+    border, outside = (found for found in ax.collections)
+    (path,) = border.get_paths()
+    np.testing.assert_allclose(path.vertices[:, 0], 1, atol=1e-5)  # half way between 0 and 2 levels
+    np.testing.assert_allclose(artist.get_extent(), [-9, 9, -2.5, 2.5], rtol=1e-5)
+    assert outside.hatches == ["//"] and min(outside.get_paths()[0].vertices[:, 0]) > 6, "only the last column is off"
+
+
+def test_rows_of_a_slice_map_go_up_as_b_does():
+    _, ax = plots.axes()
+    plane = Plane()
+    plane.classes = torch.arange(5)[:, None].expand(1, 5, 9)
+    artist = plots.slice_map(ax, plane, NAMES, units=1)
+    assert artist.origin == "lower"
+    heights = [text.get_position()[1] for text in ax.texts]
+    assert heights == sorted(heights) and heights[-1] == pytest.approx(2 / 255)
+    assert [text.get_text() for text in ax.texts] == NAMES[:5]
+
+
+def test_two_slice_maps_agree_on_the_colours_of_the_first_classes():
+    _, (left, right) = plots.axes(1, 2)
+    one = plots.slice_map(left, Plane, NAMES, first=(1, 3))
+    two = plots.slice_map(right, Plane, NAMES, number=1, first=(1, 3))
+    assert (tints(one)[0, 8] == tints(two)[0, 1]).all(), "kind 1"
+    assert (tints(one)[0, 0] == tints(two)[0, 3]).all(), "kind 3"
+
+
+def test_classes_beyond_the_colours_share_one_grey():
+    figure, ax = plots.axes()
+    artist = plots.slice_map(ax, Plane, NAMES, number=1)
+    *named, last = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(named) == 6 and named[0] == "kind 7" and last == "other classes"
+    cells = tints(artist)
+    assert (cells[0, 5] == cells[0, 6]).all() and np.ptp(cells[0, 6, :3]) < 1e-6
+    assert_all_inside(figure)
+
+
+def test_a_plane_without_a_border_and_inside_the_box_is_drawn_plain():
+    _, ax = plots.axes()
+    plane = Plane()
+    plane.margin, plane.inside = torch.ones(1, 5, 9), torch.ones(1, 5, 9)
+    plots.slice_map(ax, plane, NAMES)
+    assert not ax.collections
+
+
 # --- curves -------------------------------------------------------------------------------------------------------
 
 
@@ -258,6 +347,7 @@ def test_pyplot_is_left_alone_and_a_figure_shows_itself():
         (lambda ax: plots.filters(torch.rand(8, 4, 3, 3)), r"first layer only.*got \(8, 4, 3, 3\)"),
         (lambda ax: plots.heat(ax, -torch.ones(2, 2), "gradient"), "'gradient' falls to -1; use plots.signed"),
         (lambda ax: plots.signed(ax, torch.rand(3, 4, 4), "x"), r"\(H, W\), got shape \(3, 4, 4\)"),
+        (lambda ax: plots.slice_map(ax, Plane, NAMES, number=2), "there are 2 planes, counted from 0, got number 2"),
         (lambda ax: plots.losses(ax, {"Adam": [1, 0]}), "losses of 'Adam' must be positive"),
         (lambda ax: plots.curve_with_intervals(ax, ["conv1"], [], "x"), "got 1 layers and 0 intervals"),
     ],

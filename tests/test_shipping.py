@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from lecturekit import recipes, shipping
-from lecturekit.attacks import Linf
+from lecturekit.attacks import Linf, cross_entropy, margin
 from lecturekit.errors import InputError
 from lecturekit.inversion.representation import representation
 from lecturekit.inversion.upconv import inverse_net
@@ -83,7 +83,9 @@ def test_the_card_fits_the_file_and_says_how_it_came_about(small, tmp_path):
 
 def test_accuracy_is_counted_over_all_batches_with_its_interval(small, tmp_path):
     measured = ship(tmp_path)["measured"]
-    assert measured.keys() == {"accuracy", "accuracy_in_single_precision"}
+    attacked = "accuracy_pgd50_5_restarts_both_scores_8_255"
+    assert measured.keys() == {"accuracy", "accuracy_in_single_precision", attacked}
+    assert measured[attacked]["n"] == 20 and measured[attacked]["estimate"] <= measured["accuracy"]["estimate"]
     assert measured["accuracy"]["estimate"] == 0.8, "every fifth of twenty labels is wrong"
     assert measured["accuracy"]["n"] == 20
     assert measured["accuracy"]["low"] < 0.8 < measured["accuracy"]["high"]
@@ -99,7 +101,10 @@ def test_accuracy_is_measured_on_the_file(small, tmp_path, monkeypatch):
     assert measured["accuracy_in_single_precision"]["estimate"] == 0.8
 
 
-def test_the_robust_network_is_attacked(small, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["picturebook_robust", "picturebook"])
+def test_a_robust_network_is_attacked_as_in_training_and_a_standard_one_with_both_scores(
+    name, small, tmp_path, monkeypatch
+):
     asked = []
 
     def attack(model, x, y, **budget):
@@ -110,12 +115,17 @@ def test_the_robust_network_is_attacked(small, tmp_path, monkeypatch):
     monkeypatch.setattr(shipping, "ATTACKED", 10)
     torch.manual_seed(0)
     model = lecture_net(CLASSES).eval()
-    robust = dataclasses.replace(TINY, name="picturebook_robust")
-    measured = ship(tmp_path, robust, model)["measured"]["robust_accuracy_pgd20_5_restarts_8_255"]
-    assert [count for count, _ in asked] == [8, 2]
-    assert asked[0][1] == {"ball": Linf(8 / 255), "steps": 20, "restarts": 5}
-    assert measured["estimate"] == 0.5
-    assert measured["n"] == 10
+    measured = ship(tmp_path, dataclasses.replace(TINY, name=name), model)["measured"]
+    ball = {"ball": Linf(8 / 255), "restarts": 5}
+    if name == "picturebook_robust":
+        assert asked == [(8, {**ball, "steps": 20}), (2, {**ball, "steps": 20})]
+        found = measured["robust_accuracy_pgd20_5_restarts_8_255"]
+        assert (found["estimate"], found["n"]) == (0.5, 10)
+        return
+    assert [count for count, _ in asked] == [8, 2, 5], "the second score is tried on what stands the first"
+    assert asked[0][1] == {**ball, "steps": 50, "score": margin}
+    assert asked[2][1] == {**ball, "steps": 50, "score": cross_entropy}
+    assert measured["accuracy_pgd50_5_restarts_both_scores_8_255"]["estimate"] == 0.3, "3 of 10 stand both"
 
 
 def test_a_training_that_was_stopped_is_not_shipped(tmp_path):

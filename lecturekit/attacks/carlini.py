@@ -96,7 +96,8 @@ class Deal:
         self.fell[rows[~walk.owes]] = True
         wins = ~walk.owes & (distance < self.least[rows])
         self.least[rows[wins]], self.best[rows[wins]] = distance[wins], x[wins]
-        walk.lowest = torch.minimum(walk.lowest, distance + self.price[rows] * (kappa - value).clamp_min(0))
+        walk.loss = distance + self.price[rows] * (kappa - value).clamp_min(0)
+        walk.lowest = torch.minimum(walk.lowest, walk.loss)
         price = torch.where(walk.owes, self.price[rows], 0)[:, None, None, None]
         return 2 * x * (1 - x) * (2 * (x - walk.x) - price * up)  # dx / dw = (1 - tanh^2) / 2 = 2 x (1 - x)
 
@@ -118,16 +119,17 @@ class Walk:
     w: torch.Tensor  # (n, C, H, W) the pixels without walls
     m: torch.Tensor  # running mean of gradients
     v: torch.Tensor  # and of their squares
+    loss: torch.Tensor  # (n,) where the picture is now
     lowest: torch.Tensor  # (n,) the smallest loss so far
-    before: torch.Tensor  # (n,) what that was a tenth of the steps ago
+    before: torch.Tensor  # (n, 2) both of them a tenth of the steps ago
     owes: torch.Tensor  # (n,) bool: was not misled clearly enough, one step ago
 
     @classmethod
     def beginning(cls, rows, x):
         """Return a walk that begins at the clean pictures, drawn a millionth towards grey."""
         w = torch.atanh(TOWARDS_GREY * (2 * x - 1))
-        far, all_of_them = x.new_full((len(x),), torch.inf), torch.ones_like(rows, dtype=torch.bool)
-        return cls(rows, x, w, torch.zeros_like(w), torch.zeros_like(w), far, far, all_of_them)
+        far, all_of_them = x.new_full((len(x), 2), torch.inf), torch.ones_like(rows, dtype=torch.bool)
+        return cls(rows, x, w, torch.zeros_like(w), torch.zeros_like(w), *far.unbind(1), far, all_of_them)
 
     def move(self, grad, lr, step):
         """Go one step of Adam; ``step`` counts from 1."""
@@ -137,12 +139,14 @@ class Walk:
         self.w = torch.addcdiv(self.w, self.m, self.v.sqrt() + TINY * (1 - BETA2**step) ** 0.5, value=-length)
 
     def falling(self):
-        """Return the walk without the pictures whose lowest loss has not fallen since the last call.
+        """Return the walk without the pictures that stand still: since the last call, neither number has fallen.
 
-        The lowest and not the last: at the border the loss of one picture goes up and down from step to step.
+        Two numbers, because at the border the loss goes up and down from step to step while the lowest falls, and a
+        picture that went too far at first comes back with a loss that falls for long before it is the lowest again.
         """
-        on = self.lowest <= ENOUGH * self.before
-        self.before = self.lowest
+        now = torch.stack([self.loss, self.lowest], 1)
+        on = (now <= ENOUGH * self.before).any(1)
+        self.before = now
         return self if on.all() else all_kept(self, on)
 
 

@@ -25,6 +25,10 @@ SECTIONS = (
     "lecturekit.claims.inversion",
     "lecturekit.claims.deconv",
     "lecturekit.claims.features",
+    "lecturekit.claims.adversarial",
+    "lecturekit.claims.why",
+    "lecturekit.claims.reveal",
+    "lecturekit.claims.robust",
 )  # one module of entries for each part of the lecture
 _registered = {}
 

@@ -20,7 +20,9 @@ WORDS = {
     "picturebook": "picture book",
     "picturebook_robust": "picture book, robust",
     "picturebook_residual": "picture book, residual",
+    "picturebook_residual_robust": "picture book, residual, robust",
     "photographs": "photographs",
+    "photographs_robust": "photographs, robust",
     RANDOM: "random weights (control)",
 }
 NOT_INVERTED = ("normalize", "flatten")  # the same numbers as the layer before, and nothing to learn from them

@@ -2,7 +2,8 @@
 
 =====================  ==================================================================================
 grids of pictures      `pictures`, `feature_maps`, `filters`: each returns a figure, which a notebook shows
-drawn into an axes     `signed`, `heat`, `parts_overlay`, `curve_with_intervals`, `baseline`, `losses`
+drawn into an axes     `signed`, `heat`, `parts_overlay`, `slice_map`, `curve_with_intervals`, `baseline`,
+                       `losses`
 the rest               `use` sets the style of a notebook, `axes` makes a figure, `png` is for panels
 =====================  ==================================================================================
 
@@ -16,10 +17,11 @@ nothing calls ``show()``, and panels may draw from any thread.
 from lecturekit.plots.curves import baseline, curve_with_intervals, losses
 from lecturekit.plots.grids import feature_maps, filters, pictures, png
 from lecturekit.plots.maps import heat, parts_overlay, signed
+from lecturekit.plots.regions import slice_map
 from lecturekit.plots.style import BASELINE, CONTROL, DECODED, LOOKS, OPTIMISED, ORIGINAL, PIXELS, Look, axes, use
 
 __all__ = [
     "BASELINE", "CONTROL", "DECODED", "LOOKS", "Look", "OPTIMISED", "ORIGINAL", "PIXELS", "axes", "baseline",
     "curve_with_intervals", "feature_maps", "filters", "heat", "losses", "parts_overlay", "pictures", "png", "signed",
-    "use",
+    "slice_map", "use",
 ]  # fmt: skip

@@ -54,7 +54,7 @@ def parts_overlay(ax, image, parts, names):
     Returns: the artist.
     """
     grey, parts = array(image, 3).mean(axis=0), array(parts, 2).astype(int)
-    points = {number: _inside(parts == number) for number in np.unique(parts) if number}
+    points = {number: deepest(parts == number)[:2] for number in np.unique(parts) if number}
     numbers = sorted(points, key=points.get)  # from top to bottom, as the names will stand
     shown = np.repeat((0.3 + 0.6 * grey)[..., None], 3, axis=2)  # pale, so that the tints stand out
     for order, number in enumerate(numbers):
@@ -81,9 +81,11 @@ def _bare(ax):
     ax.spines[:].set_visible(False)
 
 
-def _inside(mask):
-    """Return row and column of the pixel that lies deepest inside a mask: the centre of a ring lies outside of it."""
-    return np.unravel_index(distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1].argmax(), mask.shape)
+def deepest(mask):
+    """Return row, column and depth of the pixel that lies deepest inside a mask; the centre of a ring is outside it."""
+    depths = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    row, column = np.unravel_index(depths.argmax(), mask.shape)
+    return row, column, depths[row, column]
 
 
 def array(values, axes):
@@ -92,6 +94,6 @@ def array(values, axes):
     while values.ndim > axes and values.shape[0] == 1:
         values = values[0]
     if values.ndim != axes:
-        wanted = {2: "(H, W)", 3: "(C, H, W)"}[axes]
+        wanted = {1: "(H,)", 2: "(H, W)", 3: "(C, H, W)"}[axes]
         raise InputError(f"expected one map {wanted}, got shape {values.shape}; choose one by its index")
     return values

@@ -25,15 +25,18 @@ def test_on_a_linear_network_it_finds_the_distance_to_the_border():
     assert (found.norms >= lead / w.norm() - 1e-4).all(), "nothing is shorter than the shortest way"
 
 
-def test_it_finds_shorter_ways_than_deepfool():
+def test_it_finds_shorter_ways_than_deepfool_to_the_same_class():
+    """Without a target it may end beyond another border, a few per cent farther: it follows the class that leads."""
     model, x0, _ = crooked(10)
     x0 = 0.2 + 0.6 * x0  # black and white pixels move too, but w has far to go
     y = model(x0).argmax(1)
-    bargained = carlini_wagner(model, x0, y, steps=200, searches=7, price=0.1, lr=0.005)
     straight = deepfool(model, x0, y)
+    how = {"steps": 200, "searches": 7, "price": 0.1, "lr": 0.005}
+    bargained = carlini_wagner(model, x0, y, target=straight.logits.argmax(1), **how)
     assert bargained.misled.all()
-    assert (bargained.norms <= 1.1 * straight.norms).all()
-    assert bargained.norms.median() < straight.norms.median()
+    assert (bargained.norms < straight.norms).all()
+    free = carlini_wagner(model, x0, y, **how)
+    assert (free.norms <= 1.1 * straight.norms).all()
 
 
 # The two defects of a popular port, each with the way in which it shows
@@ -131,14 +134,15 @@ def test_the_steps_are_those_of_torchs_adam():
         torch.testing.assert_close(walk.w, w.detach(), rtol=1e-5, atol=1e-6)
 
 
-def test_a_picture_whose_lowest_loss_stopped_falling_leaves_the_search():
-    walk = Walk.beginning(torch.arange(3), torch.rand(3, 1, 2, 2))
-    walk.lowest = torch.tensor([2.0, 3.0, 4.0])
+def test_a_picture_leaves_the_search_when_neither_its_loss_nor_its_lowest_loss_falls():
+    walk = Walk.beginning(torch.arange(4), torch.rand(4, 1, 2, 2))
+    walk.loss, walk.lowest = torch.tensor([2.0, 3.0, 4.0, 9.0]), torch.tensor([2.0, 3.0, 4.0, 5.0])
     walk = walk.falling()
-    assert walk.rows.tolist() == [0, 1, 2], "the first look has nothing to compare with"
-    walk.lowest = torch.tensor([1.0, 2.99999, 4.0])
+    assert walk.rows.tolist() == [0, 1, 2, 3], "the first look has nothing to compare with"
+    walk.loss, walk.lowest = torch.tensor([6.0, 2.99999, 4.0, 8.0]), torch.tensor([1.0, 2.99999, 4.0, 5.0])
     walk = walk.falling()
-    assert walk.rows.tolist() == [0] and walk.before.tolist() == [1]
+    assert walk.rows.tolist() == [0, 3], "one goes up and down at the border, one comes back from too far"
+    assert walk.before.tolist() == [[6, 1], [8, 5]]
 
 
 def test_only_what_is_not_misled_is_differentiated():

@@ -18,24 +18,25 @@ def error(found):
 
 
 def test_no_attack_breaks_a_proof(shared):
-    """Wong & Kolter 2018 prove at most 5.8 % error at eps 0.1 over all 10,000; ten steps find nearly as much."""
+    """Wong & Kolter 2018 prove at most 5.8 % error at eps 0.1 over all 10,000; PGD-40 finds 4.01 %, PGD-10 3.9 %."""
     model, (x, y) = certified(shared), digits(shared)
     batches = zip(x.split(250), y.split(250), strict=True)
     parts = [pgd(model, *batch, ball=Linf(0.1), steps=10, alpha=0.02) for batch in batches]
     right, stood = (torch.cat([getattr(part, which) for part in parts]).float() for which in ("right", "stood"))
     assert len(stood) == 10_000
     assert 1 - right.mean().item() == pytest.approx(0.018), "as published"
-    assert 0.038 <= 1 - stood.mean().item() <= 0.058, "PGD-40 finds 4.01 %"
+    assert 0.039 <= 1 - stood.mean().item() <= 0.058
 
 
-def test_forty_steps_find_what_is_known_for_the_first_pictures(shared):
-    model, (x, y) = certified(shared), digits(shared, 1000)
+def test_forty_steps_find_as_much_as_ever_on_the_first_five_hundred(shared):
+    """21 of them fall, 4.2 %; of all 10,000 it is 401, more than the 4.0 % that PGD-40 must reach."""
+    model, (x, y) = certified(shared), digits(shared, 500)
     found = pgd(model, x, y, ball=Linf(0.1), steps=40, alpha=0.01)
-    assert 0.03 <= error(found) <= 0.058
+    assert 0.04 <= error(found) <= 0.058
 
 
 def test_nor_does_an_attack_that_chooses_its_own_steps(shared):
-    model, (x, y) = certified(shared), digits(shared, 500)
+    model, (x, y) = certified(shared), digits(shared, 250)
     found = apgd(model, x, y, ball=Linf(0.1), steps=40)
     assert error(found) <= 0.058
     assert error(found) >= error(pgd(model, x, y, ball=Linf(0.1), steps=40, alpha=0.01)) - 1e-6
@@ -64,10 +65,10 @@ def squeezenet(shared):
 @pytest.mark.parametrize(("name", "known"), [("cat", 0.72), ("coffee", 0.87), ("camera", 0.99)])
 def test_three_photographs_are_named_rightly_and_then_are_not(squeezenet, name, known):
     right = next(credit.imagenet for credit in bundled() if credit.name == name)
-    x = photograph(name, 227)
+    x = photograph(name, 256)[:, :, 14:241, 14:241]  # as the card says: the short side 256, then its middle 227
     clean = squeezenet(x)
     assert squeezenet.classes[clean.argmax()] == right
-    assert clean.softmax(1).max().item() == pytest.approx(known, abs=0.15), "the card crops otherwise"
+    assert clean.softmax(1).max().item() == pytest.approx(known, abs=0.02)
     found = pgd(squeezenet, x, clean.argmax(1), ball=Linf(2 / 255), steps=10)
     assert found.misled.all()
     assert Linf.size(found.x - x) <= 2 / 255 + 1e-6

@@ -84,14 +84,14 @@ def test_the_score_rises(attack, score):
 
 
 def test_momentum_is_the_sum_of_gradients_of_length_one_by_hand():
-    model, x0, y = crooked(2, torch.float64)
+    model, x0, y = crooked(8, torch.float64)
     x, velocity = x0, 0
-    for _ in range(3):
+    for _ in range(6):
         x = x.detach().requires_grad_(True)
         (grad,) = torch.autograd.grad(nn.functional.cross_entropy(model(x), y, reduction="sum"), x)
         velocity = 0.5 * velocity + grad / grad.abs().sum((1, 2, 3), keepdim=True)
-        x = (x.detach() + 0.01 * velocity.sign()).clamp(x0 - 0.03, x0 + 0.03).clamp(0, 1)
-    found = mi_fgsm(model, x0, y, ball=Linf(0.03), steps=3, momentum=0.5)
+        x = (x.detach() + 0.05 * velocity.sign()).clamp(x0 - 0.3, x0 + 0.3).clamp(0, 1)
+    found = mi_fgsm(model, x0, y, ball=Linf(0.3), steps=6, momentum=0.5)
     torch.testing.assert_close(found.x, x)
 
 
@@ -161,6 +161,16 @@ def test_the_seed_decides_the_start():
 
     assert torch.equal(attack(1), attack(1))
     assert not torch.equal(attack(1), attack(2))
+
+
+def test_each_restart_begins_elsewhere():
+    model, x0, y = crooked()
+    with torch.no_grad():
+        model[3].bias += 1000 * nn.functional.one_hot(y[0], 4)  # flat: a run ends where it began
+    y = torch.full_like(y, y[0])
+    again = pgd(model, x0, y, steps=4, seed=5, restarts=2).x
+    assert torch.equal(again, pgd(model, x0, y, steps=4, seed=6).x)
+    assert not torch.equal(again, pgd(model, x0, y, steps=4, seed=5).x)
 
 
 def test_a_picture_does_not_depend_on_its_neighbours():

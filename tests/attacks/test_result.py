@@ -42,12 +42,9 @@ def test_success_leaves_out_what_was_wrong_before_and_accuracy_counts_it_as_wron
 def test_with_a_target_only_the_target_is_success():
     found = judge(Bright(), X0, X, Y, torch.tensor([1, 1, 1, 1]), attack="by hand", ball=Linf(0.1))
     assert found.misled.tolist() == [False, True, True, False]
-    assert judge(Bright(), X0, X, Y + 1, Y, attack="by hand", ball=Linf(0.1)).misled.tolist() == [
-        True,
-        False,
-        False,
-        True,
-    ]
+    back = judge(Bright(), X0, X, Y + 1, Y, attack="by hand", ball=Linf(0.1))
+    assert back.misled.tolist() == [True, False, False, True]
+    assert back.stood.tolist() == [False, False, True, False], "who was wrong before did not stand"
 
 
 def test_the_result_says_what_is_suspicious():
