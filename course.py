@@ -3,7 +3,7 @@
     python course.py lab       open the course in JupyterLab
     python course.py test      run every test: the library, the notebooks, the browser
     python course.py render    run the notebooks and store them with their pictures (for authors)
-    python course.py bench     time the library beside what else one would use (for authors; needs the extra "bench")
+    python course.py bench     time the library beside what else one would use (for authors)
 
 The first call makes an environment of the course's own in the folder .venv beside this file; later calls find it ready.
 Words after the command are passed on:  lab --no-browser --port 9000,  test -k inversion,  render notebooks/00*.ipynb
