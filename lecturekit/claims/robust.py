@@ -65,8 +65,7 @@ class Rounded(torch.nn.Module):
 )
 def robust_network(count=500):
     """Accuracy of the robust network of the picture book; five restarts of PGD-50 for each score, 8/255.
-
-    On 500 drawings and not 1,000: half a million gradients would take a quarter of an hour of one core.
+    On 500 drawings and not 1,000, because these alone take more than ten minutes of one core.
     """
     model, (x, y) = load("picturebook_robust"), drawings(count)
     stood = {name: torch.zeros(count, dtype=torch.bool) for name in ("clean", "cross-entropy", "both scores")}
