@@ -38,7 +38,8 @@ def test_a_quick_row_says_what_it_cost_and_what_it_was_worth():
 def test_an_unknown_row_is_named_beside_those_that_exist():
     done = bench("faster")
     assert done.returncode == 1
-    assert "there is no row named faster. Rows: whole-map-picturebook-conv3-1" in done.stderr
+    assert "there is no row named faster. Rows: " in done.stderr
+    assert "one-activation" in done.stderr
 
 
 def test_ratios_are_taken_round_by_round(parts):
