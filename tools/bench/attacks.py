@@ -91,7 +91,7 @@ def pgd_all(quick):
     """The same work in both."""
     model, x, y = work(quick)
     theirs = peer("torchattacks").PGD(model, eps=EPS, alpha=EPS / 4, steps=40)
-    return compared(1 if quick else 5, model, y, lambda: attacks.pgd(model, x, y, leave=False), lambda: theirs(x, y),
+    return compared(1 if quick else 3, model, y, lambda: attacks.pgd(model, x, y, leave=False), lambda: theirs(x, y),
                     passes(model, x, y, 40), 1.05)  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def pgd(quick):
     """At 16/255 and 8/255 the share that leaves differs; 8/255 here."""
     model, x, y = work(quick)
     theirs = peer("torchattacks").PGD(model, eps=EPS, alpha=EPS / 4, steps=40)
-    return compared(1 if quick else 5, model, y, lambda: attacks.pgd(model, x, y), lambda: theirs(x, y), None, 0.6)
+    return compared(1 if quick else 3, model, y, lambda: attacks.pgd(model, x, y), lambda: theirs(x, y), None, 0.6)
 
 
 @row("pgd-40-l2", SECTION, "PGD-40 L2, every picture to the end, batch 50, beside torchattacks",
@@ -110,7 +110,7 @@ def pgd_l2(quick):
     model, x, y = work(quick)
     theirs = peer("torchattacks").PGDL2(model, eps=2.0, alpha=0.5, steps=40)
     ball, plain = attacks.L2(2.0), x.contiguous()
-    return compared(1 if quick else 5, model, y, lambda: attacks.pgd(model, x, y, ball=ball, leave=False),
+    return compared(1 if quick else 3, model, y, lambda: attacks.pgd(model, x, y, ball=ball, leave=False),
                     lambda: theirs(plain, y), passes(model, x, y, 40), 1.05)  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def apgd(quick):
     model, x, y = work(quick)
     steps = 10 if quick else 100
     theirs = peer("torchattacks").APGD(model, norm="Linf", eps=EPS, steps=steps, n_restarts=1, loss="ce")
-    return compared(1 if quick else 3, model, y, lambda: attacks.apgd(model, x, y, steps=steps), lambda: theirs(x, y),
+    return compared(1 if quick else 2, model, y, lambda: attacks.apgd(model, x, y, steps=steps), lambda: theirs(x, y),
                     None, 0.6)  # fmt: skip
 
 
@@ -140,12 +140,12 @@ def minimal(rounds, model, x, y, ours, others, must):
     cost = ratio(seconds["ours"], seconds[fastest])
 
     def median(images):
-        fell = model(images).argmax(1) != y
+        with torch.no_grad():
+            fell = model(images).argmax(1) != y
         return (images - x).flatten(1).norm(dim=1)[fell].median().item(), fell.float().mean().item()
 
-    with torch.no_grad():
-        norm, share = median(ours().x)
-        found = {name: median(make().detach()) for name, make in others.items()}
+    norm, share = median(ours().x)
+    found = {name: median(make().detach()) for name, make in others.items()}
     words = f"median L2 {norm:.3f}, misled {100 * share:.0f} %; " + ", ".join(
         f"{name} {theirs:.3f}, {100 * part:.0f} %" for name, (theirs, part) in found.items()
     )
@@ -163,7 +163,7 @@ def deepfool(quick):
     wrapped, slow = foolbox.PyTorchModel(model, bounds=(0, 1)), peer("torchattacks").DeepFool(model, steps=50)
     fool = foolbox.attacks.L2DeepFoolAttack(steps=50, candidates=10)
     others = {"Foolbox": lambda: fool(wrapped, x, y, epsilons=None)[1], "torchattacks": lambda: slow(x, y)}
-    return minimal(1 if quick else 3, model, x, y, lambda: attacks.deepfool(model, x, y), others, 0.35)
+    return minimal(1 if quick else 2, model, x, y, lambda: attacks.deepfool(model, x, y), others, 0.35)
 
 
 @row("carlini-wagner", SECTION, "C&W L2, 100 steps at one price (c = 1), batch 50, beside torchattacks",
@@ -178,4 +178,4 @@ def carlini(quick):
     def ours():
         return attacks.carlini_wagner(model, x, y, steps=steps, searches=1, price=1.0)
 
-    return minimal(1 if quick else 3, model, x, y, ours, others, 0.75)
+    return minimal(1 if quick else 2, model, x, y, ours, others, 0.75)
