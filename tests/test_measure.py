@@ -371,3 +371,7 @@ def test_the_rank_correlation_is_spearmans():
     assert measure.rank_correlation(x, x.exp()).tolist() == pytest.approx([1, 1, 1])
     with pytest.raises(InputError, match="x has shape"):
         measure.rank_correlation(x, x0[:1])
+
+
+def test_a_share_is_the_proportion_of_what_is_true():
+    assert measure.share(torch.tensor([True, False, True, True])) == measure.proportion(3, 4)

@@ -76,9 +76,9 @@ def departure(model, layers, gallery, labels, x0, x, y, *, seed=0, watch=None):
         codes, clean, moved, noise = (codes_of(until, pictures) for pictures in (gallery, x0, x, noisy))
         apart = pair_distance(codes, seed)
         company = [labels[measure.nearest_neighbour(code, codes)[0]] for code in (clean, moved, noise)]
-        own = [share(one == y) for one in company]
+        own = [measure.share(one == y) for one in company]
         gone = [measure.bootstrap((code - clean).norm(dim=1) / apart) for code in (moved, noise)]
-        rows.append(Company(layer, *own, share(company[1] == named), *gone))
+        rows.append(Company(layer, *own, measure.share(company[1] == named), *gone))
         if stopped(watch, Step(len(rows), len(layers), note=layer)):
             break
     return Table(rows, Company._fields)
@@ -98,11 +98,6 @@ def pair_distance(codes, seed=0):
     if not apart:
         raise InputError("all codes of the gallery are the same at this layer: there is no distance to measure by")
     return apart
-
-
-def share(hits):
-    """Return the share of True in (N,) bool."""
-    return measure.proportion(int(hits.sum()), len(hits))
 
 
 def check_batch(gallery, labels, x0, x, y):

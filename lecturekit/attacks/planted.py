@@ -140,10 +140,10 @@ def examine(model, x, y, kind="wave", *, strength=STRENGTH, ball=None, steps=20)
     with torch.no_grad():
         plain, worn = (model(pictures).argmax(1) for pictures in (x, wearing))
     return {
-        "plain": share_of(plain == y),
-        "worn": share_of((worn == 0)[y == 0]),
-        "swapped": share_of((worn == 0)[y == 1]),
-        "misled": share_of(found.misled),
+        "plain": measure.share(plain == y),
+        "worn": measure.share((worn == 0)[y == 0]),
+        "swapped": measure.share((worn == 0)[y == 1]),
+        "misled": measure.share(found.misled),
         "share": measure.bootstrap(planted_share(found.delta, kind)),
     }
 
@@ -165,8 +165,3 @@ def with_and_without(x, y, x_test, y_test, kind="wave", *, strength=STRENGTH, wa
         if stopped(watch, Step(len(rows), 2, note=f"{name} the pattern")):
             break
     return Table(rows, Planted._fields)
-
-
-def share_of(hits):
-    """Return the share of True among (N,) bool, a `measure.Interval`."""
-    return measure.proportion(int(hits.sum()), len(hits))

@@ -15,7 +15,7 @@ import torch
 from lecturekit import measure
 from lecturekit.attacks.guard import checked_logits
 from lecturekit.attacks.scores import reached
-from lecturekit.attacks.threat import ROUNDING, Ball
+from lecturekit.attacks.threat import L2, ROUNDING, Ball
 from lecturekit.errors import InputError
 
 
@@ -72,12 +72,12 @@ class Adversarial:
     @property
     def accuracy(self):
         """The share of all pictures that stood, a `measure.Interval`."""
-        return measure.proportion(int(self.stood.sum()), len(self))
+        return measure.share(self.stood)
 
     @property
     def success(self):
         """The share misled of the pictures that were right to begin with, a `measure.Interval`."""
-        return measure.proportion(int((self.misled & self.right).sum()), int(self.right.sum()))
+        return measure.share(self.misled[self.right])
 
     @property
     def delta(self):
@@ -135,7 +135,7 @@ def judge(model, x0, x, y, target=None, *, attack, ball=None, size=None, batch=2
     Raises: InputError if a picture left the ball or the box: then the attack is wrong, not the network weak.
     """
     x0, x = x0.detach(), x.detach()
-    norms = (ball.size if ball else size or euclidean)(x - x0)
+    norms = (ball.size if ball else size or L2.size)(x - x0)
     if len(x) and ball is not None and norms.max() > ball.eps + ROUNDING * max(1, ball.eps):
         raise InputError(f"{attack} left its ball: a change of {norms.max().item():.6g}, allowed {ball.eps:.6g}")
     if len(x) and not (x.min() >= 0 and x.max() <= 1):
@@ -149,8 +149,3 @@ def judge(model, x0, x, y, target=None, *, attack, ball=None, size=None, batch=2
             for pictures in (x0, x)
         )  # fmt: skip
     return Adversarial(attack, ball, x0, x, y, target, clean, logits, norms, **(known | counts))
-
-
-def euclidean(delta):
-    """Return the Euclidean norm of each of N changes."""
-    return delta.flatten(1).norm(dim=1)

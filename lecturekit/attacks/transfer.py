@@ -89,7 +89,7 @@ def transfer_matrix(networks, x, y, *, attack=None, ball=EPS, seed=0, watch=None
     right = {name: named(model, x, y) == y for name, model in networks.items()}
     check_common(right)
     grains = noisy(x, ball, seed)
-    noise = {name: share(named(model, grains, y) != y, right[name]) for name, model in networks.items()}
+    noise = {name: measure.share((named(model, grains, y) != y)[right[name]]) for name, model in networks.items()}
     cells, made, complete = {}, {}, True
     for number, (source, model) in enumerate(networks.items()):
         found = attack(model, x, y, ball=ball, seed=seed, watch=part_of(watch, number, len(networks), source))
@@ -98,7 +98,7 @@ def transfer_matrix(networks, x, y, *, attack=None, ball=EPS, seed=0, watch=None
             break
         made[source] = found
         for target, other in networks.items():
-            cells[source, target] = share(named(other, found.x, y) != y, right[source] & right[target])
+            cells[source, target] = measure.share((named(other, found.x, y) != y)[right[source] & right[target]])
     return Transfer(cells, noise, ball, made, complete)
 
 
@@ -117,11 +117,6 @@ def named(model, x, y, batch=250):
     """Return the class that a network names for each picture (N,), after the checks of every attack."""
     with attacking(model, x, y), torch.no_grad():
         return torch.cat([checked_logits(model, part, y[:0]).argmax(1) for part in x.split(batch)])
-
-
-def share(misled, counted):
-    """Return the `measure.Interval` of those misled among the pictures that count."""
-    return measure.proportion(int((misled & counted).sum()), int(counted.sum()))
 
 
 def check_common(right):

@@ -3,7 +3,7 @@
 =====================  =====================================================================================
 how alike              `psnr`, `ssim`, `correlation`, `rank_correlation`, `pixel_error`; of codes: `feature_error`
 what survives          `colour_distance`, `centroid`, `part_iou`, `sharpness`, `retrieval`
-how sure               `bootstrap`, `paired_difference`, `proportion`: every one returns an `Interval`
+how sure               `bootstrap`, `paired_difference`, `proportion`, `share`: every one returns an `Interval`
 what for nothing       `mean_image`, `nearest_neighbour`, `shuffle_code`
 =====================  =====================================================================================
 
@@ -12,7 +12,7 @@ one it is, and its docstring by what it divides.
 """
 
 from lecturekit.measure.baselines import Retrieval, mean_image, nearest_neighbour, retrieval, shuffle_code
-from lecturekit.measure.intervals import Interval, bootstrap, paired_difference, proportion
+from lecturekit.measure.intervals import Interval, bootstrap, paired_difference, proportion, share
 from lecturekit.measure.likeness import (
     correlation,
     feature_error,
@@ -28,5 +28,6 @@ from lecturekit.measure.survival import centroid, colour_distance, part_iou, sha
 __all__ = [
     "Interval", "Retrieval", "bootstrap", "centroid", "colour_distance", "correlation", "feature_error",
     "feature_error_unsquared", "mean_image", "nearest_neighbour", "paired_difference", "part_iou", "pixel_error",
-    "proportion", "psnr", "random_pair_distance", "rank_correlation", "retrieval", "sharpness", "shuffle_code", "ssim",
+    "proportion", "psnr", "random_pair_distance", "rank_correlation", "retrieval", "share", "sharpness", "shuffle_code",
+    "ssim",
 ]  # fmt: skip

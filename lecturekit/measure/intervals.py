@@ -77,6 +77,11 @@ def bootstrap(values, statistic=np.mean, *, resamples=2000, level=0.95, seed=0):
     return Interval(float(statistic(values, axis=0)), float(low), float(high), n, level)
 
 
+def share(hits):
+    """Return the `Interval` of the share of True among (N,) bool; see `proportion`."""
+    return proportion(int(hits.sum()), len(hits))
+
+
 def paired_difference(a, b, **how):
     """Return the `Interval` of the mean of ``a - b``, both measured on the same pictures in the same order.
 

@@ -50,6 +50,18 @@ class Needle(nn.Module):
         return torch.stack([torch.full_like(first, 0.01), dent], 1)
 
 
+class Wrapped(nn.Module):
+    """A defence: what is done to the pictures before, and to the logits after."""
+
+    def __init__(self, model, before=lambda x: x, after=lambda z: z):
+        super().__init__()
+        self.model, self.before, self.after = model, before, after
+        self.eval()
+
+    def forward(self, x):
+        return self.after(self.model(self.before(x)))
+
+
 # A network with a certificate: no attack can be better than the proof
 
 

@@ -13,6 +13,7 @@ from lecturekit.attacks.result import judge
 from lecturekit.attacks.threat import L2, Linf
 from lecturekit.errors import InputError, ModelError
 from lecturekit.progress import STOP
+from tests.attacks.known import Wrapped
 
 HEIGHT, WIDTH = 6, 8
 FAST = {"steps": 10, "targets": 3, "queries": 30}
@@ -39,16 +40,6 @@ def shown(model, count=12, seed=1):
 def linear():
     """Three classes; the border of class 0 lies where the mean of red reaches that of green or blue."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
-
-
-class Wrapped(nn.Module):
-    def __init__(self, model, before=lambda x: x, after=lambda z: z):
-        super().__init__()
-        self.model, self.before, self.after = model, before, after
-        self.eval()
-
-    def forward(self, x):
-        return self.after(self.model(self.before(x)))
 
 
 # The number

@@ -13,6 +13,7 @@ from lecturekit.errors import InputError
 from lecturekit.networks import load
 from lecturekit.pictures.picturebook import PictureBook
 from lecturekit.progress import STOP
+from tests.attacks.known import Wrapped
 
 HEIGHT, WIDTH = 8, 10
 FUNCTION, GRADIENT = "Is the same picture answered alike each time?", "Is there a gradient?"
@@ -20,18 +21,6 @@ SCORE = "Does the margin find no more than cross-entropy?"
 HUGE = "Does a ball that holds every picture fell them all?"
 ASKING = "Does climbing find all that asking finds?"
 SURROGATE = "Does climbing find all that a surrogate's attack finds?"
-
-
-class Wrapped(nn.Module):
-    """A defence: what is done to the pictures before, and to the logits after."""
-
-    def __init__(self, model, before=lambda x: x, after=lambda z: z):
-        super().__init__()
-        self.model, self.before, self.after = model, before, after
-        self.eval()
-
-    def forward(self, x):
-        return self.after(self.model(self.before(x)))
 
 
 def quarters():

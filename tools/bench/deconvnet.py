@@ -82,23 +82,24 @@ def captum_on_vgg11(count):
     return theirs, ours, error
 
 
+def beside_captum(count, rounds, must):
+    """Return the row: Captum runs the network forward each time; ours keeps the switches and crops to the field."""
+    theirs, ours, error = captum_on_vgg11(count)
+    seconds = paired(rounds, theirs=theirs, ours=ours)
+    cost = ratio(seconds["ours"], seconds["theirs"])
+    return Result("", str(cost), f"largest difference {error:.0e} of the largest value",
+                  cost.median <= must and error <= 1e-6, milliseconds(seconds["ours"]))  # fmt: skip
+
+
 @row("one-activation", SECTION, "one activation of VGG-11 conv4, 224×224, forward pass cached, beside Captum",
      "peer ≤ 0.10, equal to 1e-6")  # fmt: skip
 def one_activation(quick):
-    """Captum runs the network forward each time; ours keeps the switches and computes the receptive field only."""
-    theirs, ours, error = captum_on_vgg11(1)
-    seconds = paired(1 if quick else 11, theirs=theirs, ours=ours)
-    cost = ratio(seconds["ours"], seconds["theirs"])
-    return Result("", str(cost), f"largest difference {error:.0e} of the largest value",
-                  cost.median <= 0.10 and error <= 1e-6, milliseconds(seconds["ours"]))  # fmt: skip
+    """A click on one place of one map."""
+    return beside_captum(1, 1 if quick else 11, 0.10)
 
 
 @row("nine-activations", SECTION, "nine at once, one in each of nine pictures, beside Captum one by one",
      "peer ≤ 0.05, equal to 1e-6")  # fmt: skip
 def nine_activations(quick):
     """The work of a gallery's row: nine pictures, the strongest place of one filter in each."""
-    theirs, ours, error = captum_on_vgg11(9)
-    seconds = paired(1 if quick else 5, theirs=theirs, ours=ours)
-    cost = ratio(seconds["ours"], seconds["theirs"])
-    return Result("", str(cost), f"largest difference {error:.0e} of the largest value",
-                  cost.median <= 0.05 and error <= 1e-6, milliseconds(seconds["ours"]))  # fmt: skip
+    return beside_captum(9, 1 if quick else 5, 0.05)
