@@ -47,3 +47,10 @@ def mixed(x, generator, weight):
     """
     order = torch.randperm(len(x), generator=generator)
     return weight * x + (1 - weight) * x[order], order
+
+
+def coarse(x, generator, smallest):
+    """Shrink all pictures to a side between ``smallest`` and their own, and enlarge them again: what blur leaves."""
+    side = int(torch.randint(smallest, x.shape[-1] + 1, (1,), generator=generator))
+    small = torch.nn.functional.interpolate(x, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+    return torch.nn.functional.interpolate(small, size=x.shape[-2:], mode="bilinear", align_corners=False)

@@ -8,6 +8,7 @@ import difflib
 
 LISTED = 24  # names that a message lists; every layer of the course's own networks, not the 60 of a ResNet
 
+
 class LectureError(Exception):
     """Base class of every error that lecturekit raises on purpose."""
 

@@ -14,17 +14,18 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from lecturekit.attacks.gradient import ascend
 from lecturekit.attacks.threat import Linf
-from lecturekit.augment import light, mirror, mixed, pixels, shift
+from lecturekit.augment import coarse, light, mirror, mixed, pixels, shift
 from lecturekit.errors import SetupError
 from lecturekit.inversion.representation import representation
 from lecturekit.inversion.upconv import inverse_name, inverse_net
-from lecturekit.networks import lecture_net, load, residual_net
+from lecturekit.networks import face_net, lecture_net, load, residual_net
 from lecturekit.networks.lecturenet import folded
 from lecturekit.networks.residual import folded_residual
 from lecturekit.training import Recipe, seeded
 
 PICTURES = 12_000  # of the picture book, at most
 EPS = 8 / 255  # the ball inside which the robust twins of the picture book are trained to hold still
+JUDGES_KNOW = range(500, 1000)  # the people on whom the judges of leaks are trained; the others are sought
 PHOTOGRAPH_EPS = 4 / 255  # half of that: photographs are told apart by fainter things than drawings
 
 
@@ -124,6 +125,57 @@ def photograph_classes():
     return TinyImageNet(photograph_folder(), "val").classes
 
 
+def portraits(people, seeds_per_identity):
+    """Return pictures, who they show, counted from 0, and the answers to all questions about them."""
+    from lecturekit.pictures import picturebook, traits
+
+    drawn = picturebook.portraits(people, seeds_per_identity, "train")
+    who = torch.from_numpy(drawn.people) - people[0]
+    return torch.from_numpy(drawn.images), who, torch.from_numpy(traits.answers(drawn.attributes))
+
+
+def people():
+    """Return the training pictures of the people that nobody seeks, and who they are."""
+    return portraits(JUDGES_KNOW, 20)[:2]
+
+
+def traits_of_people():
+    """Return the same pictures with the answers to all questions, (N, 5)."""
+    images, _, answers = portraits(JUDGES_KNOW, 20)
+    return images, answers
+
+
+def people_names():
+    """Return the names of the people whom the network of faces knows."""
+    return [f"person {number}" for number in JUDGES_KNOW]
+
+
+def trait_names():
+    """Return all answers to all questions, in the order of the logits."""
+    from lecturekit.pictures.traits import QUESTIONS
+
+    return [f"{question}: {answer}" for question, answers in QUESTIONS.items() for answer in answers]
+
+
+def seen_badly(images, generator):
+    """Return pictures as a judge of reconstructions must bear them: moved, re-lit, and half of the time blurred."""
+    x = light(mirror(shift(pixels(images), generator, pad=3), generator), generator, strength=0.15)
+    return coarse(x, generator, smallest=12) if torch.rand(1, generator=generator) < 0.5 else x
+
+
+def people_loss(model, images, people, generator, _progress):
+    """Cross-entropy with smoothed labels over the people."""
+    return cross_entropy(model(seen_badly(images, generator)), people, label_smoothing=0.1)
+
+
+def traits_loss(model, images, answers, generator, _progress):
+    """Cross-entropy of each question by itself, added up."""
+    from lecturekit.pictures.traits import QUESTIONS
+
+    asked = model(seen_badly(images, generator)).split([len(names) for names in QUESTIONS.values()], dim=1)
+    return sum(cross_entropy(logits, right) for logits, right in zip(asked, answers.T, strict=True))
+
+
 CLASSIFIERS = {
     recipe.name: recipe
     for recipe in (
@@ -191,6 +243,31 @@ CLASSIFIERS = {
     )
 }
 
+JUDGES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            "people",
+            people,
+            fresh(partial(face_net, batch_norm=True, dropout=0.2), people_names, seed=0),
+            people_loss,
+            folded,
+            epochs=14,
+            weight_decay=0.05,
+        ),
+        Recipe(
+            "traits",
+            traits_of_people,
+            fresh(partial(face_net, batch_norm=True, dropout=0.2), trait_names, seed=1),
+            traits_loss,
+            folded,
+            epochs=8,
+            weight_decay=0.05,
+            seed=1,
+        ),
+    )
+}
+
 
 def inverse_recipe(model_name, layer, *, epochs, peak_lr):
     """Return the recipe of the inverse network of one layer: mean squared error between picture and reconstruction.
@@ -214,9 +291,7 @@ def inverse_recipe(model_name, layer, *, epochs, peak_lr):
         net.normalise.measure(sample)
         return net
 
-    return Recipe(
-        inverse_name(model_name, layer), data, build, reconstruction_loss, epochs=epochs, peak_lr=peak_lr
-    )
+    return Recipe(inverse_name(model_name, layer), data, build, reconstruction_loss, epochs=epochs, peak_lr=peak_lr)
 
 
 def inverse_pictures(model_name, layer):
@@ -251,4 +326,4 @@ INVERSES = {
     )
 }
 
-RECIPES = CLASSIFIERS | INVERSES
+RECIPES = CLASSIFIERS | JUDGES | INVERSES

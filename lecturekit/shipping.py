@@ -21,12 +21,16 @@ from lecturekit.files import replacing, sha256
 from lecturekit.inversion.representation import representation
 from lecturekit.inversion.upconv import inverse_net
 from lecturekit.networks import load, restore, zoo
-from lecturekit.recipes import EPS, INVERSES, PHOTOGRAPH_EPS, PICTURES, photograph_folder
+from lecturekit.privacy.judges import embedding, traits_read
+from lecturekit.privacy.reidentify import Gallery
+from lecturekit.recipes import EPS, INVERSES, JUDGES, JUDGES_KNOW, PHOTOGRAPH_EPS, PICTURES, photograph_folder
 
 DEPTH = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8", "probabilities")
 TESTED, ATTACKED, INVERTED = 2_000, 1_000, 500  # unseen pictures for accuracy, for PGD, for inverse networks
+SOUGHT = 500  # people whom no judge knows
 BATCH = 250
-IN_EIGHT_BITS = ("photographs_robust", "picturebook_residual_robust")  # so that all weights together stay below 15 MB
+# so that all weights together stay below 15 MB
+IN_EIGHT_BITS = ("photographs_robust", "picturebook_residual_robust", "people", "traits")
 
 
 def ship(recipe, trained, *, folder=zoo.WEIGHTS):
@@ -79,7 +83,7 @@ def describe(recipe, trained):
         shape = list(code_shape(model_name, layer))
         return words | {"architecture": "inverse_net", "code_shape": shape, "of": model_name, "layer": layer,
                         "depth": DEPTH.index(layer)}  # fmt: skip
-    kind = "residual_net" if "residual" in recipe.name else "lecture_net"
+    kind = "face_net" if recipe.name in JUDGES else "residual_net" if "residual" in recipe.name else "lecture_net"
     return words | {"architecture": kind, "classes": list(trained.model.classes)}
 
 
@@ -89,6 +93,11 @@ def data_words(name):
         return (
             "twenty classes of Tiny ImageNet, 10,000 training photographs of 64x64 (ImageNet's terms: non-commercial "
             "research and education; the photographs are not part of this package)"
+        )
+    if name in JUDGES:
+        return (
+            f"faces of the picture book, people {JUDGES_KNOW[0]} to {JUDGES_KNOW[-1]}, split 'train', "
+            "20 of each; nothing else"
         )
     return f"the picture book, split 'train', up to {PICTURES:,} drawings from seeds; nothing else"
 
@@ -114,6 +123,8 @@ def measured(recipe, single, folder):
     """Measure what was shipped, and where it matters the single-precision network beside it."""
     if recipe.name in INVERSES:
         return inverse_quality(recipe.name, folder)
+    if recipe.name in JUDGES:
+        return judge_quality(recipe.name, folder)
     x, y = unseen(recipe.name, TESTED)
     shipped = load(recipe.name, folder)
     numbers = {"accuracy": accuracy(shipped, x, y), "accuracy_in_single_precision": accuracy(single.eval(), x, y)}
@@ -158,6 +169,22 @@ def inverse_quality(name, folder):
         "psnr": interval(measure.bootstrap(measure.psnr(rebuilt, x))),
         "psnr_of_mean_picture": interval(measure.bootstrap(measure.psnr(baseline, x))),
     }
+
+
+def judge_quality(name, folder):
+    """Return how well a judge does on drawings that nobody saw, of people whom no judge knows."""
+    from lecturekit.pictures.picturebook import portraits
+    from lecturekit.pictures.traits import answers
+
+    judge, sought = load(name, folder), portraits(range(SOUGHT), 1, "test")
+    x = pixels(torch.from_numpy(sought.images))
+    if name == "traits":
+        read = traits_read(x, answers(sought.attributes), judge)
+        return {f"reads_{question}": interval(value) for question, value in read.items()}
+    others = portraits(range(SOUGHT), 1, "validation")
+    gallery = Gallery(pixels(torch.from_numpy(others.images)), others.people, lambda x: embedding(x, judge))
+    found = gallery.find(x, sought.people)
+    return {f"finds_a_stranger_among_{SOUGHT}_top{k}": interval(value) for k, value in found.top.items()}
 
 
 def interval(value):

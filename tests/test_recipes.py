@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from lecturekit import augment, recipes
 from lecturekit.errors import SetupError
 from lecturekit.networks import lecture_net
-from lecturekit.recipes import CLASSIFIERS, EPS, INVERSES, RECIPES
+from lecturekit.recipes import CLASSIFIERS, EPS, INVERSES, JUDGES, RECIPES
 from lecturekit.training import train
 
 
@@ -42,7 +42,7 @@ class Recorder(nn.Module):
 
 def test_every_recipe_is_found_under_its_own_name():
     assert all(name == recipe.name for name, recipe in RECIPES.items())
-    assert len(RECIPES) == len(CLASSIFIERS) + len(INVERSES)
+    assert len(RECIPES) == len(CLASSIFIERS) + len(JUDGES) + len(INVERSES)
 
 
 def test_the_shipped_networks_are_there():

@@ -5,6 +5,7 @@
 ``activations(model, x, "conv3")``     what some layers answer to some pictures
 ``with capture(model, "conv3") as s``  the same while you run the network yourself, gradients included
 ``cut(model, "conv3")``                the network up to a layer, and no further
+``rest(model, "conv3")``               the other half, from the answer of that layer to the logits
 =====================================  ================================================================
 
 **Names.**  A layer has the name that the network gives it, ``conv3`` or ``features.4.squeeze``.  A module that runs
@@ -15,7 +16,7 @@ The trap: training mode.  There dropout draws lots, and batch normalisation lear
 """
 
 from lecturekit.capture.hooks import activations, capture, evaluating
-from lecturekit.capture.slices import cut
+from lecturekit.capture.slices import cut, rest
 from lecturekit.capture.table import Layer, layers
 
-__all__ = ["Layer", "activations", "capture", "cut", "evaluating", "layers"]
+__all__ = ["Layer", "activations", "capture", "cut", "evaluating", "layers", "rest"]

@@ -10,7 +10,7 @@ import collections
 from torch import nn
 
 from lecturekit.capture.hooks import hooked, numbered, one_tensor, wanted_runs
-from lecturekit.errors import ModelError
+from lecturekit.errors import ModelError, unknown
 
 
 def cut(model, name):
@@ -27,6 +27,25 @@ def cut(model, name):
     """
     ((module_name, (number,)),) = wanted_runs(model, [name]).items()
     return _cut(model, module_name, number)
+
+
+def rest(model, name):
+    """Return the other half: everything behind the named layer, from what it answers (N, ...) to the end.
+
+    Weights are shared with ``model``, not copied.
+
+    Args:
+        model: an ``nn.Sequential``; a path that branches has no half behind a layer.
+        name: one of its own children, such as ``conv3``.
+    Raises: InputError for a name that does not exist; ModelError for a network that is no ``nn.Sequential``.
+    """
+    if not _can_be_sliced(model):
+        raise ModelError(f"only an nn.Sequential can be halved at a layer, and this is a {type(model).__name__}")
+    names = list(model._modules)
+    if name not in names:
+        raise unknown("layer", name, names)
+    kept = collections.OrderedDict((child, model._modules[child]) for child in names[names.index(name) + 1 :])
+    return _in_mode_of(model, nn.Sequential(kept))
 
 
 def _cut(model, name, number):

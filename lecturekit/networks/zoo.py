@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 
 from lecturekit.errors import FileError, unknown
 from lecturekit.files import verify
+from lecturekit.networks.facenet import face_net
 from lecturekit.networks.lecturenet import lecture_net
 from lecturekit.networks.residual import residual_net
 
 WEIGHTS = Path(__file__).parent / "weights"
-ARCHITECTURES = {"lecture_net": lecture_net, "residual_net": residual_net}
+ARCHITECTURES = {"face_net": face_net, "lecture_net": lecture_net, "residual_net": residual_net}
 NEEDED = ("architecture", "bytes", "sha256")  # what a card must say before its weights are trusted
 STEP = ".step"  # after the name of a tensor of eight bits: the size of one step in each of its rows
 REALS = (torch.float16, torch.bfloat16, torch.float32)

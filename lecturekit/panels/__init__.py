@@ -15,6 +15,7 @@ Each shows itself as the last line of a cell, is ready without a click, and can 
 `Gallery`      the nine strongest patches of each filter, their DeconvNet pictures, and the part that it marks
 `DeconvNet`    one activation, a map or the strongest few, followed back to the pixels that caused them
 `Attack`       a change that nobody sees, by any attack on any network, and the verdict measured afresh
+`Leakage`      who is it?  a face brought back from its code, before judges, and what a defence costs
 `Quiz`         any questions with pictures: choose, be told at once, and see the score beside that of guessing
 =============  =======================================================================================
 """
@@ -26,6 +27,7 @@ from lecturekit.panels.forward import ForwardPass
 from lecturekit.panels.gallery import Gallery
 from lecturekit.panels.inverse_net import InverseNet
 from lecturekit.panels.invert import Invert
+from lecturekit.panels.leakage import Leakage
 from lecturekit.panels.quiz import Quiz
 
-__all__ = ["Attack", "DeconvNet", "Depth", "ForwardPass", "Gallery", "InverseNet", "Invert", "Quiz"]
+__all__ = ["Attack", "DeconvNet", "Depth", "ForwardPass", "Gallery", "InverseNet", "Invert", "Leakage", "Quiz"]

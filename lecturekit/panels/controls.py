@@ -28,9 +28,7 @@ def slider(label, low, high, value, *, step=1, live=True):
 def walk(label, options, value=None, *, live=True):
     """Return a slider from choice to choice, which the arrow keys move: (words, value) pairs, or plain values."""
     chosen = {} if value is None else {"value": value}
-    return widgets.SelectionSlider(
-        options=list(options), description=label, continuous_update=live, **chosen, **look()
-    )
+    return widgets.SelectionSlider(options=list(options), description=label, continuous_update=live, **chosen, **look())
 
 
 class Weight(widgets.SelectionSlider):

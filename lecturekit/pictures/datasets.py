@@ -14,10 +14,12 @@ name           a side      what one sees
 ``olivetti``   64          forty people, ten photographs each
 =============  ==========  ================================================
 
-`TinyImageNet` stands apart: it has no public address that can be trusted, so its folder has to be named.
+`TinyImageNet` and `AttFaces` stand apart: they have no public address that can be trusted, so their folder has to be
+named.  `AttFaces` are the Olivetti faces, cut by ourselves from the photographs as they were taken.
 """
 
 import gzip
+import hashlib
 import io
 import os
 import shutil
@@ -30,7 +32,7 @@ import numpy as np
 import torch
 
 from lecturekit import download as downloads
-from lecturekit.errors import FileError, LectureError, SetupError, unknown
+from lecturekit.errors import FileError, InputError, LectureError, SetupError, unknown
 from lecturekit.files import cache_folder, locked, replacing
 from lecturekit.pictures.photographs import centre_square, crop_to, side
 from lecturekit.pictures.sources import SOURCES
@@ -97,6 +99,71 @@ class TinyImageNet(Pictures):
         except Exception as problem:  # BadZipFile, KeyError, ValueError, EOFError, OSError: as the bytes fall
             raise FileError(f"{path} is damaged or not a Tiny ImageNet archive ({problem}); get it again") from problem
         super().__init__(images, labels, map(str, classes))
+
+
+class AttFaces(Pictures):
+    """Forty real people, ten grey photographs of each, 64x64, in three equal colours.
+
+    The faces of AT&T Laboratories Cambridge (1992 to 1994), free with acknowledgement.  They are people one could meet,
+    so no picture of them is shipped.  Looked for, in this order:
+
+    1. ``att_faces_400x112x92.npz`` in ``folder``, or in the folder that the variable ``ATT_FACES`` names: ``x`` (uint8,
+       400 x 112 x 92) and ``subject`` (1 to 40, ten times each).  The centre square is made 64 pixels a side.
+    2. the Olivetti faces of `dataset`, the same photographs cut by somebody else, where they have been downloaded.
+
+    Args:
+        numbers: which of each person's ten pictures, counted from 1; e.g. ``range(1, 5)``.
+        folder: see above.
+        download: fetch the Olivetti faces if neither is there.
+
+    Attributes:
+        numbers: for each picture which of the ten it is, (N,).
+
+    Raises: InputError for numbers outside 1 to 10; SetupError if the faces are not on this machine, with the ways to
+        get them; FileError if the file is damaged or something else.
+    """
+
+    NAME = "att_faces_400x112x92.npz"
+    DIGEST = "33d1dc2788b4783c43d12b87a77b8193b51c9306e6e4f17f7849353375982940"  # of what is in it, however packed
+    SIZE, PEOPLE, EACH = 64, 40, 10
+
+    def __init__(self, numbers=range(1, 11), *, folder=None, download=False):
+        numbers = list(numbers)
+        if not numbers or not set(numbers) <= set(range(1, self.EACH + 1)):
+            raise InputError(f"each person has pictures 1 to {self.EACH}, got the numbers {numbers}")
+        folder = folder or os.environ.get("ATT_FACES")
+        faces = self._archive(Path(folder, self.NAME)) if folder else self._olivetti(download)  # (40, 10, 64, 64, 3)
+        chosen = faces[:, [number - 1 for number in numbers]]
+        images = chosen.reshape(-1, *faces.shape[2:])
+        super().__init__(images, np.repeat(range(self.PEOPLE), len(numbers)), SOURCES["olivetti"].classes)
+        self.numbers = np.tile(numbers, self.PEOPLE)
+
+    def _archive(self, path):
+        """Return all faces of the file, (40, 10, 64, 64, 3)."""
+        if not path.is_file():
+            raise FileError(f"{path} is missing; name the folder that holds {self.NAME}, by ATT_FACES or as folder=")
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:  # no pickle: it could run code
+                x, subject = archive["x"], archive["subject"]
+            if x.shape != (400, 112, 92) or x.dtype != np.uint8:
+                raise ValueError(f"{x.dtype} {x.shape} pictures")
+            if hashlib.sha256(x.tobytes() + subject.astype(np.uint8).tobytes()).hexdigest() != self.DIGEST:
+                raise ValueError("its pixels or subjects are others")
+        except Exception as problem:  # BadZipFile, KeyError, ValueError, EOFError, OSError: as the bytes fall
+            raise FileError(f"{path} is damaged or not the AT&T faces ({problem}); get it again") from problem
+        grey = _resized(x[..., None], self.SIZE)  # the centre square: 92 of 112 rows
+        return np.repeat(grey, 3, axis=-1).reshape(self.PEOPLE, self.EACH, self.SIZE, self.SIZE, 3)
+
+    def _olivetti(self, download):
+        """Return the same faces as scikit-learn knows them, put together from the two splits of `dataset`."""
+        try:
+            parts = [dataset("olivetti", split, download=download).images for split in ("train", "test")]
+        except SetupError as problem:
+            raise SetupError(
+                f"the AT&T faces are not on this machine. Set ATT_FACES to a folder with {self.NAME}, or pass "
+                f"download=True for the Olivetti faces, which are the same people: {problem}"
+            ) from None
+        return np.concatenate([part.reshape(self.PEOPLE, -1, *part.shape[1:]) for part in parts], axis=1)
 
 
 class Row(NamedTuple):

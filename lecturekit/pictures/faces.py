@@ -28,6 +28,7 @@ _HAIR = {  # lightness, chroma, hue
     "pink": (0.72, 0.13, 355),
 }
 _EYES = {"brown": (0.40, 0.08, 55), "blue": (0.62, 0.11, 245), "green": (0.60, 0.11, 150), "grey": (0.58, 0.02, 250)}
+HAIR, EYES = tuple(_HAIR), tuple(_EYES)
 _PURPOSE = 7001  # keeps the streams of identities apart from those of scenes
 
 

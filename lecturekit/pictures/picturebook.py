@@ -13,6 +13,8 @@ The trap: pictures of the test must not be pictures of the training.  Here every
     test         2,000,000 ... 2,999,999    12,000,000 ...
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 
@@ -23,7 +25,19 @@ from lecturekit.pictures.scenes import CLASSES, Scene, check_identity, check_lab
 from lecturekit.pictures.sketch import PARTS
 from lecturekit.pictures.spurious import PATTERNS, Spurious
 
-__all__ = ["CLASSES", "IDENTITIES", "PARTS", "PATTERNS", "PictureBook", "Scene", "Spurious", "draw", "faces", "seeds"]
+__all__ = [
+    "CLASSES",
+    "IDENTITIES",
+    "PARTS",
+    "PATTERNS",
+    "PictureBook",
+    "Scene",
+    "Spurious",
+    "draw",
+    "faces",
+    "portraits",
+    "seeds",
+]
 
 SPLITS = ("train", "validation", "test")
 SPLIT_SEEDS = 1_000_000  # seeds of one split
@@ -98,12 +112,31 @@ def faces(identities, seeds_per_identity, split):
     Returns: images (N, 3, 64, 64) float in [0, 1] and identities (N,) int64, person after person.
     Raises: InputError for an unknown split or identity, or too many pictures.
     """
+    drawn = portraits(identities, seeds_per_identity, split)
+    return _tensors(drawn.images), torch.from_numpy(drawn.people)
+
+
+class Portraits(NamedTuple):
+    """Pictures of people: images (N, 64, 64, 3) uint8, who each shows (N,) int64, and N attribute dicts."""
+
+    images: np.ndarray
+    people: np.ndarray
+    attributes: list
+
+
+def portraits(identities, seeds_per_identity, split):
+    """Draw what `faces` draws and return it as it is stored, with the truth about each picture.
+
+    Args, Raises: as for `faces`.
+    Returns: `Portraits`.
+    """
     if not is_whole(seeds_per_identity, 1, PER_IDENTITY):
         raise InputError(f"seeds_per_identity is a whole number from 1 to {PER_IDENTITY}, got {seeds_per_identity!r}")
     start = GALLERY_SEEDS + seeds(split)[0]
     people = [check_identity(who, "face") for who in identities]
     jobs = [(start + who * PER_IDENTITY + k, 0, who) for who in people for k in range(seeds_per_identity)]
-    return _tensors(collect(jobs).images), torch.tensor(people).repeat_interleave(seeds_per_identity)
+    pages = collect(jobs)
+    return Portraits(pages.images, np.repeat(np.array(people, dtype=np.int64), seeds_per_identity), pages.attributes)
 
 
 def _tensors(images):

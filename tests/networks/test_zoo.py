@@ -141,9 +141,7 @@ def test_missing_extra_and_misshapen_weights_are_all_named(tmp_path):
     tensors = weights() | {"fc9.bias": torch.zeros(2), "fc.bias": torch.zeros(3)}
     del tensors["conv1.weight"]
     ship(tmp_path, tensors)
-    message = (
-        r"conv1\.weight is missing; fc\.bias has shape \(3,\), expected \(2,\); fc9\.bias is not in this network"
-    )
+    message = r"conv1\.weight is missing; fc\.bias has shape \(3,\), expected \(2,\); fc9\.bias is not in this network"
     with pytest.raises(FileError, match=message):
         zoo.load("tiny", tmp_path)
 

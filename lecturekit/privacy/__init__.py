@@ -1,0 +1,1 @@
+"""Privacy: what leaks, from where, to whom, and what a defence costs."""
