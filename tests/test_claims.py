@@ -19,6 +19,7 @@ NOT_REACHED = {
     "attack-standard": "11 % of the drawings stand 500 gradients from ten starts; the rule asks for 5 % at most",
     "transfer": "between two architectures 1 to 3 % against less than 1 % of noise: 7 of 18 cells are not surely above",
     "accuracy-price": "photographs: 77 and 73 % of 1,000, the intervals touch; only pairs are sure: 4 points [2, 6]",
+    "traits-by-layer": "from fc6 hair and background are read above the commonest answer; skin, 35 to 41 %, is not",
 }
 
 

@@ -29,6 +29,10 @@ SECTIONS = (
     "lecturekit.claims.why",
     "lecturekit.claims.reveal",
     "lecturekit.claims.robust",
+    "lecturekit.claims.privacy",
+    "lecturekit.claims.privacy_gradients",
+    "lecturekit.claims.privacy_models",
+    "lecturekit.claims.privacy_real",
 )  # one module of entries for each part of the lecture
 _registered = {}
 

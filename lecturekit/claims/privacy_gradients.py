@@ -20,7 +20,7 @@ from lecturekit.networks import load, random_twin
 from lecturekit.pictures.picturebook import PictureBook
 from lecturekit.privacy import federated, gradients
 
-LESSON = "12_privacy"
+LESSON = "13_without_a_code"
 SMALL = 32  # pixels a side, for the small networks
 EXACT = 1e-4  # pixel units: a fortieth of a grey level
 MILLIONTHS = 1e6  # errors are told in these, or all digits would be zero

@@ -23,7 +23,7 @@ from lecturekit.privacy.reidentify import Gallery
 from lecturekit.recipes import JUDGES_KNOW
 from lecturekit.training import seeded
 
-LESSON = "12_privacy"
+LESSON = "13_without_a_code"
 BY_HEART = 200  # drawings, learned by heart
 PEOPLE = 40  # whom a network can name
 CHANCE = 1 / PEOPLE

@@ -96,7 +96,8 @@ class Shelf:
 
 def shipped():
     """Return the names of the networks that ship, and of the random twin of the first one."""
-    names = [name for name, card in zoo.cards().items() if card["architecture"] in ARCHITECTURES]
+    kinds = set(ARCHITECTURES) - {"face_net"}  # those judge what others leak
+    names = [name for name, card in zoo.cards().items() if card["architecture"] in kinds]
     names.sort(key=lambda name: list(WORDS).index(name) if name in WORDS else len(WORDS))
     return [*names, RANDOM] if names else []
 

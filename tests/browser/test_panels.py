@@ -10,6 +10,7 @@ PANELS = {
     "DeconvNet": "panels.DeconvNet()",
     "Gallery": "panels.Gallery()",
     "Attack": "panels.Attack()",
+    "Leakage": "panels.Leakage()",
 }
 PIXELS = """(panel) => [...panel.querySelectorAll('.lk-picture img')].filter(img => img.offsetParent).map(img => {
     const canvas = document.createElement('canvas');
