@@ -64,7 +64,7 @@ def halved(tensors):
 def describe(recipe, trained):
     """Return what a card says before anything is measured: what, from what, how, where."""
     words = {
-        "what": "an inverse network" if recipe.name in INVERSES else "a classifier",
+        "what": kind_of(recipe.name),
         "data": data_words(recipe.name),
         "command": f"lecturekit train {recipe.name} --threads {torch.get_num_threads()}",
         "seed": recipe.seed,
@@ -85,6 +85,11 @@ def describe(recipe, trained):
                         "depth": DEPTH.index(layer)}  # fmt: skip
     kind = "face_net" if recipe.name in JUDGES else "residual_net" if "residual" in recipe.name else "lecture_net"
     return words | {"architecture": kind, "classes": list(trained.model.classes)}
+
+
+def kind_of(name):
+    """Return in words what a network is for."""
+    return "an inverse network" if name in INVERSES else "a judge of faces" if name in JUDGES else "a classifier"
 
 
 def data_words(name):
