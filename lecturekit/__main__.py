@@ -57,7 +57,7 @@ def claims(
     json: Annotated[Path | None, typer.Option(help="Also write the ledger to this file.")] = None,
     stored: Annotated[bool, typer.Option(help="Print the shipped numbers instead of measuring again.")] = False,
 ):
-    """Measure the sentences of the lecture and print each beside its number.  All of them take a quarter of an hour."""
+    """Measure the sentences of the lecture and print each beside its number.  All take about two hours on one core."""
     from lecturekit import claims as ledger
     from lecturekit.errors import SetupError, unknown
 

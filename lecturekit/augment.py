@@ -49,6 +49,17 @@ def mixed(x, generator, weight):
     return weight * x + (1 - weight) * x[order], order
 
 
+def moved(images, generator):
+    """Return stored pictures (N, H, W, C) as pixels, each shifted, mirrored and lit a little differently."""
+    return light(mirror(shift(pixels(images), generator, pad=3), generator), generator, strength=0.15)
+
+
+def seen_badly(images, generator):
+    """Return them `moved`, and every second batch blurred: a judge of reconstructions must bear that."""
+    x = moved(images, generator)
+    return coarse(x, generator, smallest=12) if torch.rand(1, generator=generator) < 0.5 else x
+
+
 def coarse(x, generator, smallest):
     """Shrink all pictures to a side between ``smallest`` and their own, and enlarge them again: what blur leaves."""
     side = int(torch.randint(smallest, x.shape[-1] + 1, (1,), generator=generator))

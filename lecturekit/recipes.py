@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from lecturekit.attacks.gradient import ascend
 from lecturekit.attacks.threat import Linf
-from lecturekit.augment import coarse, light, mirror, mixed, pixels, shift
+from lecturekit.augment import light, mirror, mixed, pixels, seen_badly, shift
 from lecturekit.errors import SetupError
 from lecturekit.inversion.representation import representation
 from lecturekit.inversion.upconv import inverse_name, inverse_net
@@ -155,12 +155,6 @@ def trait_names():
     from lecturekit.pictures.traits import QUESTIONS
 
     return [f"{question}: {answer}" for question, answers in QUESTIONS.items() for answer in answers]
-
-
-def seen_badly(images, generator):
-    """Return pictures as a judge of reconstructions must bear them: moved, re-lit, and half of the time blurred."""
-    x = light(mirror(shift(pixels(images), generator, pad=3), generator), generator, strength=0.15)
-    return coarse(x, generator, smallest=12) if torch.rand(1, generator=generator) < 0.5 else x
 
 
 def people_loss(model, images, people, generator, _progress):

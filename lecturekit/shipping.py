@@ -27,7 +27,7 @@ from lecturekit.recipes import EPS, INVERSES, JUDGES, JUDGES_KNOW, PHOTOGRAPH_EP
 
 DEPTH = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8", "probabilities")
 TESTED, ATTACKED, INVERTED = 2_000, 1_000, 500  # unseen pictures for accuracy, for PGD, for inverse networks
-SOUGHT = 500  # people whom no judge knows
+SOUGHT = JUDGES_KNOW.start  # people whom no judge knows
 BATCH = 250
 # so that all weights together stay below 15 MB
 IN_EIGHT_BITS = ("photographs_robust", "picturebook_residual_robust", "people", "traits")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lecturekit.augment import light, mirror, mixed, pixels, shift
+from lecturekit.augment import coarse, light, mirror, mixed, moved, pixels, seen_badly, shift
 
 
 def dice(seed=0):
@@ -18,6 +18,7 @@ CHANGES = {
     "mirror": mirror,
     "shift": lambda x, generator: shift(x, generator, pad=2),
     "light": lambda x, generator: light(x, generator, strength=0.5),
+    "coarse": lambda x, generator: coarse(x, generator, smallest=3),
     "mixed": lambda x, generator: mixed(x, generator, 0.7)[0],
 }
 every_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -127,3 +128,32 @@ def test_mixed_blends_each_picture_with_another_of_the_batch(weight):
     assert order.tolist() != list(range(6))
     for n in range(6):
         torch.testing.assert_close(blended[n], weight * x[n] + (1 - weight) * x[order[n]])
+
+
+def test_coarse_pictures_keep_their_means_and_lose_what_is_fine():
+    rows = torch.arange(32) % 2
+    stripes = rows.float().view(1, 1, 32, 1).expand(1, 3, 32, 32).clone()
+    blurred = coarse(stripes, dice(), smallest=8)  # to a side of 8 to 32
+    side = int(torch.randint(8, 33, (1,), generator=dice()))
+    assert side < 32
+    assert blurred.std() < 0.5 * stripes.std()
+    assert blurred.mean().item() == pytest.approx(0.5, abs=0.02)
+    smooth = torch.full((2, 3, 32, 32), 0.3)
+    assert torch.allclose(coarse(smooth, dice(), smallest=8), smooth)
+
+
+def stored(count=4):
+    return torch.randint(256, (count, 32, 32, 3), generator=dice(2), dtype=torch.uint8)
+
+
+def test_moved_pictures_are_shifted_mirrored_and_lit_in_this_order():
+    generator = dice()
+    expected = light(mirror(shift(pixels(stored()), generator, pad=3), generator), generator, strength=0.15)
+    assert torch.equal(moved(stored(), dice()), expected)
+
+
+def test_every_second_batch_is_seen_badly():
+    blurred = 0
+    for seed in range(40):
+        blurred += not torch.equal(seen_badly(stored(), dice(seed)), moved(stored(), dice(seed)))
+    assert 12 <= blurred <= 28

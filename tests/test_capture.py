@@ -569,3 +569,27 @@ def test_a_scripted_network_is_refused():
     for look in (lambda: capture.cut(scripted, "conv1"), lambda: capture.layers(scripted)):
         with pytest.raises(ModelError, match="scripted network"):
             look()
+
+
+# The other half
+
+
+@pytest.mark.parametrize("name", ["conv1", "pool2", "fc4"])
+def test_both_halves_together_are_the_network(name):
+    model, x = chain(), pictures()
+    torch.testing.assert_close(capture.rest(model, name)(capture.cut(model, name)(x)), model(x))
+
+
+def test_the_other_half_shares_its_weights_and_keeps_its_names():
+    model = chain()
+    half = capture.rest(model, "relu2")
+    assert [name for name, _ in half.named_children()] == ["pool2", "flatten", "fc3", "relu3", "fc4"]
+    assert half.fc4.weight is model.fc4.weight
+    assert not half.training
+
+
+def test_the_other_half_of_what_is_not_there_is_refused():
+    with pytest.raises(InputError, match="there is no layer named 'conv7'"):
+        capture.rest(chain(), "conv7")
+    with pytest.raises(ModelError, match="only an nn.Sequential can be halved at a layer, and this is a Linear"):
+        capture.rest(nn.Linear(2, 3).eval(), "conv1")

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from lecturekit import recipes, shipping
 from lecturekit.__main__ import app, main
+from lecturekit.errors import SetupError
 from lecturekit.networks import residual_net, zoo
 from lecturekit.progress import STOP
 from lecturekit.training import Recipe
@@ -145,3 +146,20 @@ def test_the_installed_command_is_the_one_that_answers_in_one_sentence():
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
     module, function = scripts["lecturekit"].split(":")
     assert getattr(importlib.import_module(module), function) is main
+
+
+def test_a_claim_without_its_pictures_is_passed_over_unless_it_was_named(monkeypatch):
+    from lecturekit import claims as ledger
+
+    def measure(id):
+        if id == "real-faces":
+            raise SetupError("the faces are not here")
+        return ledger.stored()[id]
+
+    monkeypatch.setattr(ledger, "measure", measure)
+    monkeypatch.setattr(ledger, "known", lambda: ("real-faces", "who-by-layer"))
+    every = CliRunner().invoke(app, ["claims"])
+    assert every.exit_code == 0
+    assert "real-faces: not measured. the faces are not here" in every.output
+    assert "conv2: found" in every.output
+    assert CliRunner().invoke(app, ["claims", "real-faces"]).exit_code != 0

@@ -261,3 +261,42 @@ def test_an_inverse_network_can_be_trained(small_world, tmp_path):
     assert trained.complete
     assert len(trained.history) == 2
     assert all(math.isfinite(loss) and loss < 0.2 for loss in trained.history)
+
+
+# The judges of faces
+
+
+class Answers(nn.Module):
+    """Answers with the same logits whatever it sees."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = nn.Parameter(logits)
+
+    def forward(self, x):
+        return self.logits.expand(len(x), -1)
+
+
+def test_the_loss_of_traits_adds_up_the_questions():
+    sizes, right = (3, 9, 4, 4, 3), torch.tensor([[0, 8, 1, 3, 2], [2, 0, 3, 1, 0]])
+    logits = torch.randn(sum(sizes), generator=dice())
+    by_hand = sum(
+        cross_entropy(part.expand(2, -1), column) for part, column in zip(logits.split(sizes), right.T, strict=True)
+    )
+    assert recipes.traits_loss(Answers(logits), stored(2), right, dice(), 0.0).item() == pytest.approx(by_hand.item())
+
+
+def test_the_loss_of_people_is_smoothed():
+    logits, who = torch.tensor([4.0, 0.0, 0.0]), torch.tensor([0, 0])
+    plain = -logits.log_softmax(0)
+    by_hand = 0.9 * plain[0] + 0.1 * plain.mean()
+    assert recipes.people_loss(Answers(logits), stored(2), who, dice(), 0.0).item() == pytest.approx(by_hand.item())
+
+
+def test_no_judge_knows_anybody_who_is_sought():
+    images, who = recipes.people()
+    assert len(images) == 20 * len(recipes.JUDGES_KNOW) == len(who)
+    assert (who.min(), who.max()) == (0, len(recipes.people_names()) - 1)
+    assert recipes.people_names()[0] == "person 500"
+    assert recipes.trait_names()[:4] == ["skin: fair", "skin: medium", "skin: dark", "hair: black"]
+    assert torch.equal(recipes.traits_of_people()[0], images)

@@ -15,8 +15,9 @@ from lecturekit.attacks import Linf, cross_entropy, margin
 from lecturekit.errors import InputError
 from lecturekit.inversion.representation import representation
 from lecturekit.inversion.upconv import inverse_net
-from lecturekit.networks import lecture_net, residual_net, zoo
-from lecturekit.training import Recipe, Trained
+from lecturekit.networks import face_net, lecture_net, load, residual_net, zoo
+from lecturekit.recipes import JUDGES
+from lecturekit.training import Recipe, Trained, seeded
 
 CLASSES = ("cat", "car")
 TINY = Recipe("picturebook_tiny_residual", None, None, None, epochs=3, batch=4, seed=2)
@@ -211,3 +212,20 @@ def test_accuracy_needs_no_gradients():
     model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
     value = shipping.accuracy(model, torch.rand(3, 3, 2, 2), torch.zeros(3, dtype=torch.long))
     assert value["n"] == 3
+
+
+@pytest.mark.parametrize(("name", "figures"), [("people", 2), ("traits", 5)])
+def test_a_judge_is_measured_on_people_whom_it_does_not_know(name, figures, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipping, "SOUGHT", 40)
+    recipe = JUDGES[name]
+    with seeded(0):
+        fresh = face_net(load(name).classes).eval()
+    card = shipping.ship(recipe, Trained(fresh, [1.0], True), folder=tmp_path)
+    assert (card["what"], card["architecture"], card["stored_as"]) == (
+        "a judge of faces", "face_net", "int8, one step a row"
+    )  # fmt: skip
+    assert "people 500 to 999" in card["data"]
+    assert len(card["measured"]) == figures
+    assert {value["n"] for value in card["measured"].values()} == {40}
+    shipped = shipping.judge_quality(name, zoo.WEIGHTS)  # the same question to the one that ships
+    assert sum(v["estimate"] for v in shipped.values()) > sum(v["estimate"] for v in card["measured"].values()) + 0.5

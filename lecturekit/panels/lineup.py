@@ -13,10 +13,10 @@ moments.  The trap: colour alone tells one reader in twelve nothing; the right o
 import functools
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from PIL import Image
 
+from lecturekit.augment import pixels
 from lecturekit.devices import device
 from lecturekit.panels import chart, look
 from lecturekit.panels.shelf import load
@@ -24,8 +24,9 @@ from lecturekit.pictures import picturebook, traits
 from lecturekit.plots import DECODED, OPTIMISED
 from lecturekit.privacy import judges
 from lecturekit.privacy.reidentify import Gallery
+from lecturekit.recipes import JUDGES_KNOW
 
-PEOPLE = 500  # who is sought: 0 to 499; the judges were trained on others
+PEOPLE = JUDGES_KNOW.start  # who is sought, from 0 on; the judges were trained on others
 NEAREST = 5
 TILE = 128  # pixels a side of a picture in the line-up
 RIGHT, WRONG = (DECODED.colour, "✓"), (OPTIMISED.colour, "✗")
@@ -71,7 +72,7 @@ def portrait(person):
 def portraits(people, split):
     """Return a `Portrait` of each person."""
     drawn = picturebook.portraits(people, 1, split)
-    x = torch.from_numpy(np.ascontiguousarray(drawn.images)).permute(0, 3, 1, 2).float() / 255
+    x = pixels(torch.from_numpy(drawn.images))
     truth = torch.from_numpy(traits.answers(drawn.attributes))
     return [Portrait(one[None].to(device()), right) for one, right in zip(x, truth, strict=True)]
 
@@ -117,8 +118,8 @@ def line_up(pictures, verdict, person):
 @functools.lru_cache(2 * PEOPLE)
 def tile(person, framed):
     """Return the picture of a person in the gallery as PNG bytes, with a frame if wanted."""
-    pixels = (gallery().x[person].cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    sheet = look.enlarge(pixels, TILE // len(pixels))
+    shades = (gallery().x[person].cpu() * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    sheet = look.enlarge(shades, TILE // len(shades))
     if framed:
         colour = [int(RIGHT[0][i : i + 2], 16) for i in (1, 3, 5)]
         sheet = look.frame(sheet, (0, 0, *sheet.shape[:2]), colour, thick=8)

@@ -15,6 +15,7 @@ Skin and background are colours in the drawing; they are cut into answers here, 
 
 import numpy as np
 
+from lecturekit.measure.survival import GREY
 from lecturekit.pictures.faces import EXPRESSIONS, EYES, HAIR
 
 QUESTIONS = {
@@ -24,12 +25,8 @@ QUESTIONS = {
     "expression": EXPRESSIONS,
     "background": ("dark", "warm", "cool"),
 }
-GREY = np.array([0.299, 0.587, 0.114])  # brightness as the eye sees it (ITU-R BT.601)
-FAIR, MEDIUM, DARK = (
-    0.68,
-    0.52,
-    0.45,
-)  # brightness: skin is fair from here on, medium from here on; a ground is dark below
+# brightness in [0, 1]: skin is fair or medium from these on, a background dark below that
+FAIR, MEDIUM, DARK = 0.68, 0.52, 0.45
 
 
 def answers(attributes):
@@ -42,13 +39,13 @@ def answers(attributes):
 
 
 def _skin(attributes):
-    brightness = GREY @ attributes["skin"]
+    brightness = np.dot(GREY, attributes["skin"])
     return 0 if brightness >= FAIR else 1 if brightness >= MEDIUM else 2
 
 
 def _background(attributes):
     red, _, blue = ground = attributes["background"]
-    return 0 if GREY @ ground < DARK else 1 if red >= blue else 2
+    return 0 if np.dot(GREY, ground) < DARK else 1 if red >= blue else 2
 
 
 _ASK = {

@@ -25,16 +25,17 @@ from collections import OrderedDict
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import cross_entropy
 
 from lecturekit import capture, inversion, networks, training
 from lecturekit.augment import mirror, pixels
 from lecturekit.errors import InputError, unknown
 from lecturekit.inversion.representation import representation
 from lecturekit.networks.lecturenet import folded, named
+from lecturekit.privacy.judges import in_batches
+from lecturekit.recipes import reconstruction_loss
 
 WORLDS = ("drawings", "drawings without faces", "photographs", "noise")
-BATCH = 250
 STRANGER = 1000  # added to the seed of stand-ins: the shipped networks began with seeds 0 and 1, a stand-in must not
 
 
@@ -109,8 +110,7 @@ def black_box(ask, images, *, start=None, epochs=4, seed=0, folder=None, watch=N
     """
     if images.dtype != torch.uint8 or images.dim() != 4 or tuple(images.shape[1:]) != (64, 64, 3):
         raise InputError(f"images must be uint8 (N, 64, 64, 3), as `questions` returns, got {tuple(images.shape)}")
-    with torch.no_grad():
-        codes = torch.cat([ask(pixels(batch)) for batch in images.split(BATCH)])
+    codes = in_batches(lambda batch: ask(pixels(batch)), images)
 
     def build():
         if start is not None:
@@ -120,10 +120,7 @@ def black_box(ask, images, *, start=None, epochs=4, seed=0, folder=None, watch=N
         net.normalise.measure(codes[:: max(1, len(codes) // 500)])
         return net
 
-    def loss(net, batch, pictures, _generator, _progress):
-        return mse_loss(net(batch), pixels(pictures))
-
-    return trained("inverse", lambda: (codes, images), build, loss, epochs, seed, folder, watch)
+    return trained("inverse", lambda: (codes, images), build, reconstruction_loss, epochs, seed, folder, watch)
 
 
 def query_free(model, layer, images, labels, *, epochs=3, seed=0, folder=None, watch=None):
@@ -133,7 +130,7 @@ def query_free(model, layer, images, labels, *, epochs=3, seed=0, folder=None, w
     the attacker has, stay as they are.
 
     Args:
-        model: the network; only what follows after ``layer``, and the architecture, is used.
+        model: a `lecture_net`; only what follows after ``layer``, and the architecture, is used.
         layer: where the codes come from, e.g. ``"conv3"``.
         images, labels: the attacker's own pictures, uint8 (N, 64, 64, 3), and their classes, (N,).
         epochs, seed, folder, watch: see `black_box`.

@@ -27,7 +27,7 @@ import torch
 from lecturekit import capture, measure
 from lecturekit.errors import InputError
 from lecturekit.measure import Interval
-from lecturekit.privacy.judges import BATCH, in_batches
+from lecturekit.privacy.judges import in_batches
 from lecturekit.progress import Step, stopped
 from lecturekit.tables import Table
 
@@ -145,4 +145,4 @@ def curve(defence, model, layer, attacker, faces, gallery, objects, *, strengths
 
 def decoding(net):
     """Return the attacker who sends every code through one inverse network, whatever was done to it."""
-    return lambda codes, _strength: torch.cat([in_batches(net, part) for part in codes.split(BATCH)])
+    return lambda codes, _strength: in_batches(net, codes)

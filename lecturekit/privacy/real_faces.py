@@ -26,7 +26,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from lecturekit import capture, inversion, networks
-from lecturekit.augment import coarse, light, mirror, pixels, shift
+from lecturekit.augment import moved, pixels, seen_badly
 from lecturekit.errors import InputError
 from lecturekit.inversion.representation import representation
 from lecturekit.networks.lecturenet import folded
@@ -62,9 +62,7 @@ def identity_net(faces, *, blurred=False, epochs=EPOCHS, seed=0, folder=None, wa
         return networks.face_net(list(faces.classes), batch_norm=True, dropout=0.2)  # `train` builds it from its seed
 
     def loss(model, images, people, generator, _progress):
-        x = light(mirror(shift(pixels(images), generator, pad=3), generator), generator, strength=0.15)
-        if blurred and torch.rand(1, generator=generator) < 0.5:
-            x = coarse(x, generator, smallest=12)
+        x = seen_badly(images, generator) if blurred else moved(images, generator)
         return cross_entropy(model(x), people, label_smoothing=0.1)
 
     name = "people_judge" if blurred else "people_named"
@@ -172,6 +170,5 @@ def by_strangers(model, faces, x, people, layer, *, epochs=30, seed=0, watch=Non
 def varied(images, seed=0):
     """Return pictures and `VARIANTS` of each, shifted, mirrored and lit in another way; uint8 (N, H, W, 3)."""
     generator = torch.Generator().manual_seed(seed)
-    x = pixels(images).repeat(VARIANTS, 1, 1, 1)
-    x = grey(light(mirror(shift(x, generator, pad=3), generator), generator, strength=0.15))
+    x = grey(moved(images.repeat(VARIANTS, 1, 1, 1), generator))
     return torch.cat([images, (x * 255).round().byte().permute(0, 2, 3, 1)])
