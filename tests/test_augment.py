@@ -130,6 +130,13 @@ def test_mixed_blends_each_picture_with_another_of_the_batch(weight):
         torch.testing.assert_close(blended[n], weight * x[n] + (1 - weight) * x[order[n]])
 
 
+def test_shrinking_averages_what_it_drops():
+    dots = torch.zeros(1, 1, 64, 64)
+    dots[..., ::8, ::8] = 1  # one pixel of 64 is white: without averaging some sides would hit many, others none
+    means = torch.stack([coarse(dots, dice(seed), smallest=8).mean() for seed in range(20)])
+    assert (means - 1 / 64).abs().max() < 0.1 / 64
+
+
 def test_coarse_pictures_keep_their_means_and_lose_what_is_fine():
     rows = torch.arange(32) % 2
     stripes = rows.float().view(1, 1, 32, 1).expand(1, 3, 32, 32).clone()

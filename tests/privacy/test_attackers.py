@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lecturekit import capture, measure, networks
+from lecturekit import capture, measure, networks, training
 from lecturekit.augment import pixels
 from lecturekit.errors import InputError
 from lecturekit.pictures.picturebook import PictureBook
@@ -46,6 +46,15 @@ def test_drawings_without_faces_show_none():
     images = attackers.questions("drawings without faces", 27)
     faces = torch.from_numpy(PictureBook("train", 100, labels=["face"]).images)
     assert not (images[:, None] == faces[None]).flatten(2).all(2).any()
+
+
+def test_some_windows_are_mirrored_and_some_are_not(monkeypatch):
+    ramp = torch.linspace(0, 1, 256).expand(1, 3, 128, 256)  # brighter to the right
+    monkeypatch.setattr("lecturekit.pictures.photographs.photograph", lambda name: ramp)
+    across = attackers.questions("photographs", 40).int().diff(dim=2).flatten(1)
+    rises, falls = (across >= 0).all(1), (across <= 0).all(1)
+    assert (rises ^ falls).all()
+    assert 10 < rises.sum() < 30
 
 
 def test_an_unknown_world_is_refused():
@@ -92,6 +101,15 @@ def test_a_stopped_training_goes_on_from_the_last_epoch(tmp_path):
     assert rest.history == pytest.approx(whole.history, rel=1e-4)
 
 
+def test_the_network_to_go_on_from_stays_as_it_is():
+    images, _ = drawings(20)
+    start = attackers.black_box(Door(), images, epochs=1).model
+    before = {name: value.clone() for name, value in start.state_dict().items()}
+    further = attackers.black_box(Door(), images, start=start, epochs=1).model
+    assert all(torch.equal(value, before[name]) for name, value in start.state_dict().items())
+    assert not all(torch.equal(value, before[name]) for name, value in further.state_dict().items())
+
+
 def test_a_seed_decides():
     images, _ = drawings(20)
     code = torch.rand(1, 6, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -116,6 +134,17 @@ def test_the_stand_in_shares_no_weight_and_leaves_the_rest_alone():
     assert codes.shape == own.shape
     assert (codes - own).norm() > 0.3 * own.norm()
     assert found.history[-1] < found.history[0], "what follows learns to read the stand-in"
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_the_stand_in_begins_with_weights_of_its_own(seed, monkeypatch):
+    fresh = {}
+    monkeypatch.setattr(attackers, "trained", lambda name, data, build, *rest, **how: fresh.update(net=build()))
+    attackers.query_free(networks.load("picturebook"), "conv2", *drawings(4), seed=seed)
+    with training.seeded(seed):  # what the shipped network of this seed began with
+        shipped = networks.lecture_net(networks.load("picturebook").classes, batch_norm=True)
+    assert not torch.equal(fresh["net"].conv1.weight, shipped.conv1.weight)
+    assert isinstance(list(fresh["net"].children())[-1], nn.BatchNorm2d), "it belongs to the layer, and is folded in"
 
 
 def test_the_stand_in_can_be_inverted_like_the_network():

@@ -46,6 +46,14 @@ def test_one_row_for_each_layer_with_the_originals_first(faces):
     assert second.top1.estimate <= first.top1.estimate
 
 
+def test_top1_and_top5_are_those_of_the_gallery(faces):
+    x, people, gallery, _ = faces
+    x = torch.nn.functional.interpolate(torch.nn.functional.avg_pool2d(x, 8), size=x.shape[-2:])
+    row, found = leakage.leakage({"conv4": x}, x, people, gallery)[1], gallery.find(x, people)
+    assert found.top[1].estimate < found.top[5].estimate, "pictures so coarse that the two differ"
+    assert (row.top1, row.top5) == (found.top[1], found.top[5])
+
+
 def test_without_the_truth_traits_are_left_out(faces):
     x, people, gallery, _ = faces
     assert all(row.skin is None for row in leakage.leakage({"conv1": x}, x, people, gallery))
@@ -64,6 +72,8 @@ def test_low_ssim_is_asked_about_separately(faces):
     assert row.share.estimate == pytest.approx(20 / 60)
     assert row.found.n == 20
     assert row.chance == 1 / 60
+    (few,) = leakage.unrecognisable({"mixed": mixed[:30]}, x[:30], people[:30], gallery)
+    assert few.chance == 1 / 60, "sixty people stand in the gallery, whoever is sought"
     (none,) = leakage.unrecognisable({"exact": x}, x, people, gallery)
     assert none.found is None
 

@@ -52,9 +52,10 @@ def test_the_order_of_the_gallery_does_not_matter():
     assert torch.equal(straight.ranks, turned.ranks)
 
 
-def test_a_short_list_as_long_as_the_gallery_is_left_out():
-    gallery = Gallery(pictures(0.0, 0.3, 0.6, 0.9), [0, 1, 2, 3], see=pixels)
-    assert set(gallery.find(pictures(0.1), [0]).top) == {1}
+@pytest.mark.parametrize(("people", "lists"), [(4, {1}), (5, {1}), (6, {1, 5})])
+def test_a_short_list_as_long_as_the_gallery_is_left_out(people, lists):
+    gallery = Gallery(torch.rand(people, 3, 2, 3), range(people), see=pixels)
+    assert set(gallery.find(pictures(0.1), [0]).top) == lists
 
 
 @pytest.mark.parametrize(
