@@ -101,10 +101,11 @@ def leaves_late(count=150):
     "of two architectures, and three small networks that differ in seed or in their half of the training drawings",
     holds=lambda m: not any(name.endswith(NOT_ABOVE) for name in m),
 )
-def transfer(count=500):
+def transfer(count=560):
     """Share misled of the drawings that both networks name rightly (N); ten steps of PGD, 8/255, none leaves.
 
-    The three small networks are trained in half a minute, on drawings of 32 x 32 pixels, and attacked on such.
+    So many drawings that at least 500 are left for every pair.  The three small networks are trained in half a minute,
+    on drawings of 32 x 32 pixels, and attacked on such.
     """
     x, y, _ = drawings(count)
     large = {words: load(name) for words, name in TWINS.items()}
