@@ -1,6 +1,7 @@
 """Open the course, or test it.
 
     python course.py lab       open the course in JupyterLab
+    python course.py present   the same in large type, for a lecture:  present 04  opens lesson 4
     python course.py test      run every test: the library, the notebooks, the browser
     python course.py render    run the notebooks and store them with their pictures (for authors)
     python course.py bench     time the library beside what else one would use (for authors)
@@ -39,7 +40,7 @@ MOST_WORKERS = 4  # each test process holds a torch of its own: about 1 GB
 
 def main(arguments):
     """Run one command; return its exit status."""
-    commands = {"lab": lab, "test": test, "render": render, "bench": bench}
+    commands = {"lab": lab, "present": present, "test": test, "render": render, "bench": bench}
     if not arguments or arguments[0] not in commands:
         asked_for_help = bool(arguments) and arguments[0] in ("-h", "--help", "help")
         if arguments and not asked_for_help:
@@ -65,8 +66,32 @@ def main(arguments):
 def lab(python, extra):
     """Open JupyterLab on the notebooks."""
     say("Opening the course in JupyterLab. It runs until you press Ctrl-C here.")
-    config = os.pathsep.join(filter(None, [str(ROOT / "config"), os.environ.get("JUPYTER_CONFIG_PATH")]))
-    first = f"/lab/tree/{FIRST_NOTEBOOK}" if (NOTEBOOKS / FIRST_NOTEBOOK).exists() else "/lab"
+    return jupyterlab(python, extra, FIRST_NOTEBOOK, [ROOT / "config"])
+
+
+def present(python, extra):
+    """Open JupyterLab for a lecture: one lesson, everything large, and how to show it as slides."""
+    words = list(extra)
+    number = words.pop(0).zfill(2) if words and not words[0].startswith("-") else FIRST_NOTEBOOK[:2]
+    lesson = next((path.name for path in sorted(NOTEBOOKS.glob(number + "_*.ipynb"))), None)
+    if lesson is None:
+        there = ", ".join(sorted(path.name[:2] for path in NOTEBOOKS.glob("[0-9]*_*.ipynb")))
+        say(f"There is no lesson {number!r}. The lessons are: {there}")
+        return 2
+    say(
+        f"Opening {lesson} in large type. In JupyterLab: Run > Run All Cells, then View > Activate Command Palette > "
+        "Start Deck.\n  space  next        →  next section        Esc  leave the slides\n"
+        f"  Speaker notes, on a screen of your own:  {Path(python).parent / 'lecturekit'} notes {number}\n"
+        "It runs until you press Ctrl-C here."
+    )
+    config = [ROOT / "config" / "present", ROOT / "config"]  # what stands first wins
+    return jupyterlab(python, words, lesson, config)
+
+
+def jupyterlab(python, extra, first, folders):
+    """Run JupyterLab on the notebooks, opened at one of them, with the settings of some folders."""
+    config = os.pathsep.join(filter(None, [*map(str, folders), os.environ.get("JUPYTER_CONFIG_PATH")]))
+    first = f"/lab/tree/{first}" if (NOTEBOOKS / first).exists() else "/lab"
     settings = [f"--ServerApp.root_dir={NOTEBOOKS}", f"--LabApp.default_url={first}"]
     return run([python, "-m", "jupyterlab", *settings, *extra], JUPYTER_CONFIG_PATH=config)
 

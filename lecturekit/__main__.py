@@ -1,5 +1,6 @@
-"""The ``lecturekit`` command: ``lecturekit doctor``, ``train NAME``, ``claims``, ``networks``."""
+"""The ``lecturekit`` command: ``lecturekit doctor``, ``notes NN``, ``train NAME``, ``claims``, ``networks``."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -41,14 +42,48 @@ def train(
 
 
 @app.command()
-def doctor():
-    """Say whether this machine is ready for the course, and how to mend what is not."""
-    from lecturekit.doctor import WRONG, check
+def doctor(
+    lecture: Annotated[str, typer.Option(help="Also rehearse one: its number, or the path of a notebook.")] = "",
+):
+    """Say whether this machine is ready for the course, and how to mend what is not.
 
+    With --lecture the notebook is run, every panel in it is walked to its ends, and the network is refused meanwhile;
+    that takes one to five minutes.  Ctrl-C ends it early and prints what was found.
+    """
+    from lecturekit.doctor import WRONG, Report, check
+    from lecturekit.rehearsal import find, rehearse
+
+    path = find(lecture) if lecture else None  # a mistyped number is told before anything is looked at
     report = check()
+    if path:
+        with rehearsal_bar() as watch:
+            report = Report([*report, *rehearse(path, watch)], report.columns)
     typer.echo(f"{report}\n\n{report.verdict()}")
     if any(finding.state == WRONG for finding in report):
         raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def rehearsal_bar():
+    """Yield a watch that shows in the terminal which cell or which control is tried."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}")
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda step: progress.update(task, completed=step.done, total=step.total, description=step.note)
+
+
+@app.command()
+def notes(lecture: Annotated[str, typer.Argument(help="The number of a lecture, e.g. 04.")]):
+    """Show the speaker notes of a lecture, for a screen that only the speaker sees."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from lecturekit.rehearsal import notes_of
+
+    Console().print(Markdown(notes_of(lecture).read_text(encoding="utf-8")))
 
 
 @app.command()

@@ -114,7 +114,7 @@ def packages():
     wanted, missing = requirements(), []
     for name, (low, high) in wanted.items():
         try:
-            version = _numbers(importlib.metadata.version(name))
+            version = numbers(importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
             missing.append(f"{name} is missing")
             continue
@@ -217,7 +217,7 @@ def widgets():
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     found = ", ".join(f"{name} {version}" for name, version in versions.items()) or "neither"
-    majors = {name: _numbers(version)[0] for name, version in versions.items()}
+    majors = {name: numbers(version)[0] for name, version in versions.items()}
     if majors == {"ipywidgets": 8, "jupyterlab_widgets": 3}:
         return Finding("widgets", needed, GOOD, found)
     remedy = "pip install --upgrade ipywidgets jupyterlab_widgets, then reload the page in the browser"
@@ -241,7 +241,7 @@ def requirements():
     for line in lines:
         name = re.match(r"[\w.-]+", line).group()
         low, high = (re.search(rf"{sign}\s*([\d.]+)", line) for sign in (">=", "<(?!=)"))
-        found[name] = (_numbers(low.group(1)) if low else (), _numbers(high.group(1)) if high else None)
+        found[name] = (numbers(low.group(1)) if low else (), numbers(high.group(1)) if high else None)
     return found
 
 
@@ -263,7 +263,7 @@ def _state(there, enough, least):
     return GOOD if there >= enough else WARNING if there >= least else WRONG
 
 
-def _numbers(version):
+def numbers(version):
     """Return ``"2.6.0+cpu"`` as (2, 6, 0)."""
     return tuple(map(int, re.match(r"[\d.]*\d", version).group().split(".")))
 

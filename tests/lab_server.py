@@ -32,15 +32,20 @@ class Lab:
 
 
 @contextlib.contextmanager
-def running_lab(folder):
-    """Copy the course into ``folder``, open it there with its own command, and stop it at the end.
+def running_lab(folder, *command, subshells=False):
+    """Copy the course into ``folder``, open it there with its own command (``lab`` if none), and stop it at the end.
 
     A copy, because JupyterLab saves what it shows; and a folder of its own for every setting, so that it opens as for
     somebody who never had JupyterLab before.
+
+    With ``subshells`` widgets are answered on other threads while a cell runs: what JupyterLab does on its own, and the
+    course's settings switch off.
     """
     for name in ("config", "notebooks"):
         shutil.copytree(ROOT / name, folder / name)
     shutil.copy(ROOT / "course.py", folder)
+    if subshells:
+        answer_during_cells(folder / "config" / "labconfig" / "default_setting_overrides.json")
     lab = Lab(folder)
     words = ["--no-browser", "--allow-root", f"--port={lab.port}", "--ServerApp.port_retries=0"]
     words += [f"--IdentityProvider.token={TOKEN}", "--LabApp.expose_app_in_browser=True"]
@@ -49,7 +54,7 @@ def running_lab(folder):
     settings = {name: str(folder / "settings" / name) for name in own}
     with open(folder / "log.txt", "w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [sys.executable, folder / "course.py", "lab", *words],
+            [sys.executable, folder / "course.py", *(command or ("lab",)), *words],
             cwd=folder.parent,
             env={**os.environ, "LECTUREKIT_NO_VENV": "1", **settings},
             stdout=log,
@@ -63,6 +68,13 @@ def running_lab(folder):
         finally:
             process.terminate()
             process.wait(timeout=60)
+
+
+def answer_during_cells(overrides):
+    """Leave out the line of the course's settings that makes widgets wait for a running cell."""
+    settings = json.loads(overrides.read_text(encoding="utf-8"))
+    del settings["@jupyterlab/apputils-extension:kernels-settings"]["commsOverSubshells"]
+    overrides.write_text(json.dumps(settings), encoding="utf-8")
 
 
 def wait_until_it_answers(lab, process, log, patience=90):

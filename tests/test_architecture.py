@@ -18,7 +18,7 @@ FLOORS = [
     ["capture"],
     ["inversion", "deconv", "features", "attacks"],
     ["augment", "training", "recipes", "shipping", "privacy", "panels"],
-    ["claims", "course", "doctor"],
+    ["claims", "course", "doctor", "rehearsal", "present"],
     ["__main__"],
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

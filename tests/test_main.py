@@ -136,10 +136,32 @@ def test_networks_lists_every_card_that_ships(monkeypatch):
     assert all(name in shown.output for name in zoo.cards())
 
 
+def test_the_notes_of_a_lecture_are_shown(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    shown = call("notes", "4")
+    assert shown.exit_code == 0, shown.output
+    assert "04 · DeconvNet step by step" in shown.output and "9 Try it: the panel" in shown.output
+    assert "**" not in shown.output, "it is set, not quoted"
+
+
+@pytest.mark.parametrize("words", [("notes", "77"), ("doctor", "--lecture", "77")])
+def test_a_lecture_that_does_not_exist_is_one_sentence(monkeypatch, capsys, words):
+    assert run_main(monkeypatch, *words) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("lecturekit: there is no lecture named '77'.") and "Available: 00, 01" in told.err
+    assert told.out == ""
+
+
+def test_a_lecture_without_notes_says_where_they_would_be(monkeypatch, capsys, tmp_path):
+    (tmp_path / "90_try.ipynb").write_text("{}", encoding="utf-8")
+    assert run_main(monkeypatch, "notes", str(tmp_path / "90_try.ipynb")) == 2
+    assert "90_try.ipynb has no speaker notes; they would be notes/90.md beside it" in capsys.readouterr().err
+
+
 def test_help_names_the_commands():
     shown = call("--help")
     assert shown.exit_code == 0
-    assert all(command in shown.output for command in ("train", "networks"))
+    assert all(command in shown.output for command in ("doctor", "notes", "train", "networks"))
 
 
 def test_the_installed_command_is_the_one_that_answers_in_one_sentence():

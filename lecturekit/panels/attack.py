@@ -6,7 +6,8 @@
     boat, 99 %        x 15, 0 is grey        tree, 97 %        and the logits of both as bars
 
 The verdict is measured afresh on the finished picture, and once more after it was rounded to the 256 grey levels of a
-file.  The trap: a picture that the network named wrongly from the start is no success; the captions keep that apart.
+file.  A second network, of which the attack knew nothing, can be shown the same picture, and noise of the same size.
+The trap: a picture that a network named wrongly from the start is no success; the captions keep that apart.
 """
 
 import dataclasses
@@ -24,13 +25,14 @@ from lecturekit.panels import look
 from lecturekit.panels.base import Memory, Panel, hidden_unless
 from lecturekit.panels.before_after import paired_bars
 from lecturekit.panels.methods import METHODS, NORMS, Asked
-from lecturekit.panels.shelf import Shelf, names_of_classes
+from lecturekit.panels.second import Second, about_second, shown_to
+from lecturekit.panels.shelf import WORDS, Shelf, names_of_classes
 from lecturekit.panels.source import BOOK, FIRST, PHOTOGRAPHS, Chosen, Source
 from lecturekit.panels.verdicts import about_attacked, about_change, about_picture, per_cent, signed, title
 from lecturekit.pictures import photographs, picturebook
 from lecturekit.progress import Step
 
-ANYTHING, LEAST = "anything else", "least likely"
+ANYTHING, LEAST, NOBODY = "anything else", "least likely", "nobody"
 GREY = [0, 0.25, 0.5, 0.75, 1, 1.5, *range(2, 9), *range(10, 17, 2), 20, 24, 28, 32]  # L∞, of 255
 RADII = [0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5]  # L2, in pixel units
 BARS = 10  # classes at once
@@ -47,6 +49,7 @@ class Attacked(NamedTuple):
         rounded: the same after rounding to 8 bits, measured again.
         names: of the classes.
         known: the true class is known; otherwise it is what the network says of the clean picture.
+        second: what another network says of the same pictures, a `second.Second`, or None if none was asked.
     """
 
     chosen: Chosen
@@ -54,16 +57,18 @@ class Attacked(NamedTuple):
     rounded: attacks.Adversarial
     names: tuple
     known: bool
+    second: Second | None = None
 
 
 class Attack(Panel):
     """Mislead any network with any attack, and move the radius.
 
     From code: ``panel.set(world=, picture=, photograph=, upload=, network=, attack=, norm=, eps=, radius=, aim=,
-    steps=, restarts=, leave=, bars=)``; ``panel.result`` is an `Attacked`.
+    steps=, restarts=, leave=, bars=, second=)``; ``panel.result`` is an `Attacked`.
 
     ``eps`` counts grey levels of 255 and belongs to L∞, ``radius`` is in pixel units and belongs to L2.  ``aim`` is
-    ``"anything else"``, ``"least likely"`` or the name of a class.  Knobs that an attack does not listen to are hidden.
+    ``"anything else"``, ``"least likely"`` or the name of a class.  ``second`` is the name of a network that is shown
+    the finished picture, or ``"nobody"``.  Knobs that an attack does not listen to are hidden.
 
     Args:
         networks: see `shelf.Shelf`.
@@ -85,13 +90,17 @@ class Attack(Panel):
             "restarts": knobs.slider("Restarts", 1, 10, 1, live=False),
             "leave": knobs.tick("stop once misled"),
             "bars": knobs.menu("Bars", ["probabilities", "logits"]),
+            "second": knobs.menu("Also shown to", [(NOBODY, NOBODY), *self.shelf.options()]),
         }
         network.observe(self._network_changed, names="value")
         for name in ("attack", "norm"):
             chosen[name].observe(lambda _: self._unveil(), names="value")
         self.original, self.change = look.Picture("Picture"), look.Picture("Perturbation")
         self.attacked, self.bars = look.Picture("Attacked"), look.Picture("Probabilities", WIDE, smooth=True)
-        strips = [look.Strip([self.original, self.change, self.attacked]), look.Strip([self.bars])]
+        self.others = look.Picture("Also shown to", WIDE, smooth=True)
+        self.others.unveil(False)
+        pictures = [self.original, self.change, self.attacked]
+        strips = [look.Strip(pictures), look.Strip([self.bars]), look.Strip([self.others])]
         super().__init__({**self.source.controls, **chosen}, strips, steps="steps")
         self._unveil()
         self.begin(settings)
@@ -117,7 +126,16 @@ class Attack(Panel):
     def compute(self, settings, watch):
         """Return the `Attacked` for the settings, from memory if it is there."""
         chosen = self.source.picture(settings)
-        asked = [value for name, value in settings.items() if name not in (*self.source.controls, "bars")]
+        chosen = chosen._replace(x=chosen.x.contiguous(memory_format=torch.channels_last))  # a fifth faster
+        result = self._attacked(chosen, settings, watch)
+        if settings["second"] == NOBODY:
+            return result
+        other, norm = self.shelf.opened(settings["second"]).model, NORMS[settings["norm"]]
+        return result._replace(second=shown_to(other, result.found, true_name(settings), norm))
+
+    def _attacked(self, chosen, settings, watch):
+        """Return the `Attacked` without anybody else's opinion."""
+        asked = [v for name, v in settings.items() if name not in (*self.source.controls, "bars", "second")]
         truth = true_name(settings)
         key = (chosen.x.cpu().numpy().tobytes(), truth, *asked)
         known = self.memory.recall(key)
@@ -132,8 +150,15 @@ class Attack(Panel):
         self.original.paint(look.enlarged(result.chosen.x), about_picture(result))
         self.change.paint(look.enlarged(shown), about_change(found, factor))
         self.attacked.paint(look.enlarged(found.x), about_attacked(result), title=title(found))
-        self.bars.unveil(True)
-        self.bars.paint(bars(result, settings["bars"]), title=f"{settings['bars'].capitalize()} before and after")
+        kind, second = settings["bars"], result.second
+        classes = (found.y, found.target)
+        png = bars(result.names, found.clean, found.logits, classes, kind)
+        self.bars.paint(png, title=f"{kind.capitalize()} before and after")
+        self.others.unveil(second is not None)
+        if second is not None:
+            name = WORDS.get(settings["second"], settings["second"])
+            png = bars(second.names, second.clean, second.logits, (second.y,), kind)
+            self.others.paint(png, about_second(second), title=f"The same pictures, shown to: {name}")
 
     def live(self, picture):
         """Paint what the attack has come to."""
@@ -182,7 +207,8 @@ def attacked(model, chosen, truth, settings, watch):
     found = method.run(model, x, y, Asked(ball, target, settings["steps"], restarts, settings["leave"], runs))
     if found.complete and runs.done:
         watch(Step(runs.done, runs.done))  # fewer than were allowed, if it ended early
-    return Attacked(chosen, found, found.rounded(model), names, truth in names)
+    rounded = found.rounded(lambda pixels: found.clean if torch.equal(pixels, x) else model(pixels))
+    return Attacked(chosen, found, rounded, names, truth in names)
 
 
 def aimed(aim, logits, y, names):
@@ -219,15 +245,21 @@ def magnified(delta):
     return (0.5 + factor * delta).clamp(0, 1), factor
 
 
-def bars(result, kind):
-    """Return the likeliest classes before and after as PNG bytes, the true one and the target among them."""
-    found = result.found
-    both = torch.cat([found.clean, found.logits])  # (2, K)
+def bars(names, clean, logits, classes, kind):
+    """Return the likeliest classes before and after as PNG bytes.
+
+    Args:
+        names: of all classes.
+        clean, logits: what a network says before and after, (1, K).
+        classes: those that are shown in any case, each (1,) or None: the true one and the target.
+        kind: ``"probabilities"`` or ``"logits"``.
+    """
+    both = torch.cat([clean, logits])  # (2, K)
     wanted = both.softmax(1).amax(0)
-    for classes in (found.y, found.target):
-        if classes is not None:
-            wanted[classes] = 2.0  # above any probability
+    for of_interest in classes:
+        if of_interest is not None:
+            wanted[of_interest] = 2.0  # above any probability
     best = sorted(wanted.topk(min(BARS, len(wanted))).indices.tolist())
     values = both.softmax(1) if kind == "probabilities" else both
     words, reach = (per_cent, 1.0) if kind == "probabilities" else (signed, 0.0)
-    return paired_bars([result.names[i] for i in best], *values[:, best].tolist(), words, reach, WIDE)
+    return paired_bars([names[i] for i in best], *values[:, best].tolist(), words, reach, WIDE)

@@ -24,8 +24,10 @@ import contextlib
 import html
 import threading
 import time
+import types
 
 import ipywidgets as widgets
+import torch
 
 from lecturekit.errors import LectureError, unknown
 from lecturekit.panels import controls as knobs
@@ -56,7 +58,8 @@ class Panel(widgets.VBox):
         self.trouble, self.milliseconds = None, 0.0
         self._result, self._muted, self._lock = None, 0, threading.RLock()
         self._gate = Gate(self._work)
-        self._says = widgets.HTML(layout=widgets.Layout(display="none"))
+        self._says, self._heard = widgets.HTML(layout=widgets.Layout(display="none")), widgets.HTML()
+        self._turned = None
         self._pictures = widgets.VBox(list(strips))
         self._pictures.add_class("lk-strip")
         top = row(*self.controls.values(), kind="lk-controls")
@@ -171,8 +174,7 @@ class Panel(widgets.VBox):
         """Return in words what the pictures show, for screen readers and plain text."""
         words = [self._trouble_in_words()] if self.trouble else []
         for strip in self._shown():
-            seen = (picture for picture in strip.pictures if picture.seen)
-            words += [": ".join(filter(None, (p.title, p.caption.replace("\n", ", ")))) for p in seen]
+            words += [picture.words() for picture in strip.pictures if picture.seen]
         return "; ".join(words)
 
     def snapshot(self):
@@ -187,9 +189,10 @@ class Panel(widgets.VBox):
 
     # How it works
 
-    def _moved(self, _event):
+    def _moved(self, event):
         """A control has a new value: by hand, or by `set`, which asks for all of its changes at once."""
         if not self._muted:
+            self._turned = event["owner"]
             self._ask()
 
     def _ask(self):
@@ -208,6 +211,7 @@ class Panel(widgets.VBox):
         except Exception as problem:  # lost in a log otherwise, and the panel would look alive and be wrong
             trouble = problem
         self._say(trouble)
+        self._read_out()
         self.milliseconds = 1000 * (time.monotonic() - job.asked)
         if self.steps:
             told.end(time.monotonic() - began)
@@ -227,6 +231,13 @@ class Panel(widgets.VBox):
         self._says.layout.display = hidden_unless(trouble)
         self._pictures.layout.display = hidden_unless(self._shown())
 
+    def _read_out(self):
+        """Tell a screen reader which control was turned and what is seen now: a slider cannot say its own name."""
+        turned = knobs.spoken(self._turned) if self._turned else ""
+        seen = "" if self.trouble else self.alternative_text()  # what went wrong is an alert already
+        words = html.escape(". ".join(filter(None, (turned, seen))))
+        self._heard.value = f"<div class='lk-heard' role='status'>{words}</div>"
+
     def _trouble_in_words(self):
         """Return what went wrong as a sentence; nothing if nothing did."""
         if self.trouble is None:
@@ -245,6 +256,7 @@ class Panel(widgets.VBox):
         self._clock, self._time = knobs.tick("show milliseconds"), widgets.HTML()
         self._clock.observe(self._switch_clock, names="value")
         line = [knobs.button("Reset", "Put every control back to where it was", self.reset), self._clock, self._time]
+        line.append(self._heard)
         if not self.steps:
             return row(*line)
         self.stop_button = knobs.button("■ Stop", "End the work; the best so far stays", self.stop)
@@ -322,10 +334,12 @@ class Memory:
 
     Args:
         most: how many are kept.
+        megabytes: how large they may be together; the newest is kept in any case.
     """
 
-    def __init__(self, most=100):
-        self.most, self._kept, self._lock = most, collections.OrderedDict(), threading.Lock()
+    def __init__(self, most=100, megabytes=64):
+        self.most, self.room, self._lock = most, 1e6 * megabytes, threading.Lock()
+        self._kept, self._sizes = collections.OrderedDict(), {}
 
     def recall(self, key):
         """Return what is kept under ``key``, or None."""
@@ -335,13 +349,29 @@ class Memory:
             return self._kept.get(key)
 
     def keep(self, key, result):
-        """Keep a result, forget the one that was not asked for the longest, and return the result."""
+        """Keep a result, forget those that were not asked for the longest, and return the result."""
+        size = weight((key, result), set())
         with self._lock:
-            self._kept[key] = result
+            self._kept[key], self._sizes[key] = result, size
             self._kept.move_to_end(key)
-            while len(self._kept) > self.most:
-                self._kept.popitem(last=False)
+            while len(self._kept) > self.most or (len(self._kept) > 1 and sum(self._sizes.values()) > self.room):
+                oldest, _ = self._kept.popitem(last=False)
+                del self._sizes[oldest]
         return result
+
+
+def weight(thing, met):
+    """Return how many bytes of tensors hang on a result; what was ``met`` does not count again, and networks never."""
+    name = thing.untyped_storage().data_ptr() if isinstance(thing, torch.Tensor) else id(thing)
+    if name in met or isinstance(thing, torch.nn.Module | type | types.ModuleType | types.FunctionType):
+        return 0
+    met.add(name)
+    if isinstance(thing, torch.Tensor):
+        return thing.untyped_storage().nbytes()
+    if isinstance(thing, bytes):
+        return len(thing)
+    parts = thing if isinstance(thing, dict) else getattr(thing, "__dict__", {})
+    return sum(weight(part, met) for part in (thing if isinstance(thing, list | tuple) else parts.values()))
 
 
 def status(words, note=""):

@@ -6,7 +6,14 @@
                 |== 14.0 %                 lower bar: after
 
 Which bar is which shows by place and by colour.
+
+The sheet is drawn in shades of ink, one byte a pixel, with the three other colours behind white: a slider waits for it,
+and an index packs several times as fast as a colour.
 """
+
+import functools
+
+from PIL import Image, ImageColor, ImageDraw
 
 from lecturekit.panels import chart
 from lecturekit.panels.look import packed
@@ -16,6 +23,8 @@ HEAD, LINE = 28, 32  # pixels on the screen: the legend, and a name with its two
 LETTERS = 13
 NUMBER = 66  # room for a number at the end of a bar
 SERIES = ((ORIGINAL.colour, "before: upper bar"), (OPTIMISED.colour, "after: lower bar"))
+INK, PAPER = 0, 200  # letters are shades between these two
+BEFORE, AFTER, RULE = 201, 202, 203
 
 
 def paired_bars(names, before, after, words, reach=0.0, width=620):
@@ -28,21 +37,34 @@ def paired_bars(names, before, after, words, reach=0.0, width=620):
         reach: the scale goes at least this far, e.g. to 1 for probabilities, so that two drawings can be compared.
         width: pixels on the screen.
     """
-    sheet, pen = chart.canvas(width, HEAD + LINE * len(names))
+    sheet = Image.new("L", (chart.TWICE * width, chart.TWICE * (HEAD + LINE * len(names))), PAPER)
+    pen = ImageDraw.Draw(sheet)
     place = scale(min([0.0, *before, *after]), max([reach, *before, *after]), width)
     zero = place(0.0)
-    for i, (colour, name) in enumerate(SERIES):
+    for i, (colour, (_, name)) in enumerate(zip((BEFORE, AFTER), SERIES, strict=True)):
         left = chart.TWICE * (200 + 170 * i)
         pen.rectangle((left, 14, left + 24, 38), fill=colour)
-        pen.text((left + 36, 26), name, chart.INK, chart.font(chart.TWICE * LETTERS), anchor="lm")
-    pen.line((zero, chart.TWICE * HEAD, zero, sheet.height), fill=BASELINE.colour, width=2)
+        pen.text((left + 36, 26), name, INK, chart.font(chart.TWICE * LETTERS), anchor="lm")
+    pen.line((zero, chart.TWICE * HEAD, zero, sheet.height), fill=RULE, width=2)
     for i, name in enumerate(names):
         middle = chart.TWICE * (HEAD + LINE * i + LINE // 2)
         letters = chart.font(chart.TWICE * chart.TEXT)
-        pen.text((chart.TWICE * 184, middle), chart.shortened(name), chart.INK, letters, anchor="rm")
-        for value, (colour, _), y in zip((before[i], after[i]), SERIES, (middle - 14, middle + 14), strict=True):
+        pen.text((chart.TWICE * 184, middle), chart.shortened(name), INK, letters, anchor="rm")
+        bars = (before[i], BEFORE, middle - 14), (after[i], AFTER, middle + 14)
+        for value, colour, y in bars:
             draw_bar(pen, zero, place(value), y, colour, words(value))
+    sheet.putpalette(palette())
     return packed(sheet)
+
+
+@functools.cache
+def palette():
+    """Return what the numbers of the sheet look like: shades from ink to paper, then the colours in their order."""
+    ink = ImageColor.getrgb(chart.INK)
+    ramp = [round(value + (255 - value) * shade / PAPER) for shade in range(PAPER + 1) for value in ink]
+    return ramp + [
+        value for colour in (*(c for c, _ in SERIES), BASELINE.colour) for value in ImageColor.getrgb(colour)
+    ]
 
 
 def scale(low, high, width):
@@ -57,4 +79,4 @@ def draw_bar(pen, zero, end, y, colour, words):
     if abs(end - zero) > 1:
         pen.rectangle((min(zero, end), y - 11, max(zero, end), y + 11), fill=colour)
     beyond, anchor = (end - 12, "rm") if end < zero else (end + 12, "lm")
-    pen.text((beyond, y), words, chart.INK, chart.font(chart.TWICE * LETTERS), anchor=anchor)
+    pen.text((beyond, y), words, INK, chart.font(chart.TWICE * LETTERS), anchor=anchor)

@@ -85,14 +85,23 @@ def dashes(pen, left, right, y):
 
 
 def draw_mark(pen, point, colour, mark, size=11):
-    """Draw matplotlib's marker o, ^ or s round a point."""
+    """Draw matplotlib's marker o, s, ^, v, D or P round a point; nothing for a look without one."""
     x, y = point
     if mark == "o":
         pen.ellipse((x - size, y - size, x + size, y + size), fill=colour)
-    elif mark == "^":
-        pen.polygon([(x, y - size - 2), (x - size - 2, y + size), (x + size + 2, y + size)], fill=colour)
-    else:
+    elif mark == "s":
         pen.rectangle((x - size, y - size, x + size, y + size), fill=colour)
+    elif mark == "P":
+        pen.rectangle((x - size, y - 4, x + size, y + 4), fill=colour)
+        pen.rectangle((x - 4, y - size, x + 4, y + size), fill=colour)
+    elif mark:
+        big = size + 2
+        corners = {
+            "^": [(x, y - big), (x - big, y + size), (x + big, y + size)],
+            "v": [(x, y + big), (x - big, y - size), (x + big, y - size)],
+            "D": [(x, y - big), (x - big, y), (x, y + big), (x + big, y)],
+        }
+        pen.polygon(corners[mark], fill=colour)
 
 
 def shortened(words, longest=20):

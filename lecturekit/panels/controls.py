@@ -89,6 +89,16 @@ def offer(control, options):
             control.value = before
 
 
+def spoken(control):
+    """Return the name of a control and where it stands, in words."""
+    value = getattr(control, "label", control.value)  # of a menu or a walk: what is read, not what it means
+    if isinstance(control, widgets.FileUpload):
+        value = ", ".join(file["name"] for file in value)
+    if isinstance(value, bool):
+        value = "on" if value else "off"
+    return f"{control.description}: {value}"
+
+
 def look():
     """The arguments that give every control the same size; the style sheet puts them into columns."""
     return {"style": {"description_width": LABEL}, "layout": widgets.Layout(width="auto")}

@@ -1,11 +1,16 @@
-"""From an activation back to the pixels that caused it: the projection beside the patch, live."""
+"""From an activation back to the pixels that caused it: the projection beside the patch, live.
+
+The trap: a beautiful projection can come from the switches, which hold the layout of this very picture, and owe nothing
+to what the network learned.  Two controls take the one or the other away: other switches, and random weights.
+"""
 
 from typing import NamedTuple
 
 import torch
 
 from lecturekit import deconv, measure
-from lecturekit.deconv import RULES
+from lecturekit.deconv.chain import Chain
+from lecturekit.deconv.steps import Unpool
 from lecturekit.inversion.representation import PROBABILITIES
 from lecturekit.panels import controls as knobs
 from lecturekit.panels import look
@@ -19,7 +24,9 @@ SELECTIONS = [
     ("its N strongest activations", "top"),
     ("the N strongest of all filters", "all"),
 ]
-WORDS = {"deconvnet": "DeconvNet", "gradient": "gradient", "guided": "guided backpropagation", "linear": "linear"}
+METHODS = {"deconvnet": "DeconvNet", "gradient": "gradient", "guided": "guided backpropagation", "linear": "linear"}
+RECORDED, CENTRE, RANDOM = "recorded", "centre", "random"
+SWITCHES = {RECORDED: "recorded", CENTRE: "middle of each window", RANDOM: "anywhere in the window, by lot"}
 CLIMBS = 8  # forward passes that are remembered: megabytes each
 
 
@@ -33,6 +40,7 @@ class Projected(NamedTuple):
         field: (top, left, bottom, right) in pixels: what the selected activations see.
         likeness: correlation of the projection with the picture inside the field, colours averaged; NaN where one of
             them is flat.
+        exchanged: the switches on the way down are not those of the picture.
     """
 
     chosen: Chosen
@@ -40,6 +48,7 @@ class Projected(NamedTuple):
     picture: torch.Tensor
     field: tuple
     likeness: float
+    exchanged: bool = False
 
     def inside(self, x):
         """Return what lies in the field of ``x`` (1, C, H, W)."""
@@ -50,8 +59,10 @@ class Projected(NamedTuple):
 class DeconvNet(Panel):
     """Follow activations of one layer down to the pixels.
 
-    From code: ``panel.set(world=, picture=, photograph=, upload=, network=, layer=, filter=, selection=, n=, rule=)``;
-    ``panel.result`` is a `Projected`.
+    From code: ``panel.set(world=, picture=, photograph=, upload=, network=, random=, layer=, filter=, selection=, n=,
+    rule=, switches=)``; ``panel.result`` is a `Projected`.
+
+    ``random`` gives the network random weights, ``switches`` is ``"recorded"``, ``"centre"`` or ``"random"``.
 
     Args:
         networks: see `shelf.Shelf`.
@@ -65,21 +76,23 @@ class DeconvNet(Panel):
         layer = knobs.walk("Layer", list(self.shapes(network.value)))
         channel = knobs.slider("Filter", 0, self.shapes(network.value)[layer.value][0] - 1, 0)
         selection, n = knobs.menu("Follow", SELECTIONS), knobs.slider("N", 1, 50, 9)
-        rule = knobs.menu("Rule", [(WORDS.get(name, name.replace("_", ", ")), name) for name in RULES], "deconvnet")
+        rule = knobs.menu("Rule", [(words, name) for name, words in METHODS.items()], "deconvnet")
+        switches = knobs.menu("Switches", [(words, name) for name, words in SWITCHES.items()])
+        random = knobs.tick("random weights (control)")
         network.observe(self._network_changed, names="value")
         layer.observe(self._layer_changed, names="value")
         selection.observe(self._selection_changed, names="value")
         self.picture, self.projection = look.Picture("Picture"), look.Picture("Projection")
         self.patch, self.answer = look.Picture("The patch"), look.Picture("Its projection")
-        controls = {**self.source.controls, "network": network, "layer": layer, "filter": channel}
-        controls |= {"selection": selection, "n": n, "rule": rule}
+        controls = {**self.source.controls, "network": network, "random": random, "layer": layer, "filter": channel}
+        controls |= {"selection": selection, "n": n, "rule": rule, "switches": switches}
         super().__init__(controls, [look.Strip([self.picture, self.projection, self.patch, self.answer])])
         self._selection_changed()
         self.begin(settings)
 
     def shapes(self, network):
-        """Return the layers that one can start from; a softmax, which makes the probabilities, has no way down."""
-        return {name: s for name, s in self.shelf.opened(network).shapes.items() if name != PROBABILITIES}
+        """Return the layers that one can start from, and their shapes."""
+        return without_softmax(self.shelf.opened(network).shapes)
 
     def _network_changed(self, event):
         """Offer the layers of the new network; stay at the layer of the same name if there is one."""
@@ -101,18 +114,21 @@ class DeconvNet(Panel):
 
     def compute(self, settings, watch):
         """Return the `Projected` of the chosen activations; the forward pass is made once for all filters."""
-        chosen, asked = self.source.picture(settings), (settings["network"], settings["layer"])
-        key = (chosen.x.cpu().numpy().tobytes(), *asked)
-        seen = self.memory.recall(key) or self.memory.keep(key, self._climbed(chosen.x, *asked))
-        selected = selection_of(seen, settings)
-        picture, window = deconv.project(seen, selected, settings["rule"]), deconv.field(seen, selected)
+        chosen = self.source.picture(settings)
+        seen = self._climbed(chosen.x, *(settings[name] for name in ("network", "random", "layer")))
+        selected, down = selection_of(seen, settings), switched(seen, settings["switches"])
+        picture, window = deconv.project(down, selected, settings["rule"]), deconv.field(seen, selected)
         top, left = window.tops[0], window.lefts[0]
-        result = Projected(chosen, selected, picture, (top, left, top + window.height, left + window.width), 0.0)
+        field = top, left, top + window.height, left + window.width
+        result = Projected(chosen, selected, picture, field, 0.0, down is not seen)
         pair = (result.inside(maps).mean(dim=1) for maps in (picture, chosen.x))
         return result._replace(likeness=measure.correlation(*pair).item())
 
-    def _climbed(self, x, network, layer):
-        return deconv.climb(self.shelf.opened(network).model, x, layer)
+    def _climbed(self, x, network, random, layer):
+        """Return the forward pass up to a layer, from memory if it is there."""
+        key = (x.cpu().numpy().tobytes(), network, random, layer)
+        model = self.shelf.twin(network) if random else self.shelf.opened(network).model
+        return self.memory.recall(key) or self.memory.keep(key, deconv.climb(model, x, layer))
 
     def show(self, result, settings):
         """Paint the picture with the receptive field, the projection, and both cut out."""
@@ -127,6 +143,11 @@ class DeconvNet(Panel):
             view.paint(look.enlarged(patch, side), about_patch(result))
 
 
+def without_softmax(shapes):
+    """Return the layers that one can start from; the softmax, which makes the probabilities, has no way down."""
+    return {name: shape for name, shape in shapes.items() if name != PROBABILITIES}
+
+
 def selection_of(seen, settings):
     """Return the activations that the settings ask for, all others zero; see `deconv.select`."""
     channel, selection, n = settings["filter"], settings["selection"], settings["n"]
@@ -137,6 +158,17 @@ def selection_of(seen, settings):
     if selection == "top":
         return deconv.top(seen, n, channel)
     return deconv.top(seen, n) if selection == "all" else deconv.strongest(seen, channel)
+
+
+def switched(seen, kind):
+    """Return a climb with other switches for the way down; itself if they are wanted as recorded, or if it has none.
+
+    Raises: ModelError for a network that branches.
+    """
+    without = isinstance(seen, Chain) and not any(isinstance(link.step, Unpool) for link in seen.links)
+    if kind == RECORDED or without:
+        return seen
+    return deconv.centred(seen) if kind == CENTRE else deconv.shuffled(seen)
 
 
 def about_picture(result, settings):
@@ -152,9 +184,11 @@ def about_picture(result, settings):
 
 
 def about_projection(result, settings):
-    """Return the caption of the projection: the rule, and how much it looks like the picture."""
-    rule = WORDS.get(settings["rule"], settings["rule"].replace("_", ", "))
-    return f"{rule}; 0 is grey\ncorrelation with the picture\nin the frame: {result.likeness:.2f}"
+    """Return the caption of the projection: the rule, what was taken away, and how much it looks like the picture."""
+    words = f"{METHODS[settings['rule']]}; 0 is grey\n" + "random weights\n" * settings["random"]
+    if settings["switches"] != RECORDED:
+        words += f"switches: {SWITCHES[settings['switches']]}\n" if result.exchanged else "no pooling, so no switches\n"
+    return f"{words}correlation with the picture\nin the frame: {result.likeness:.2f}"
 
 
 def about_patch(result):

@@ -1,20 +1,36 @@
-"""The forward pass, layer by layer: what every filter answers to a picture, and where it was answered loudest."""
+"""The forward pass, layer by layer: what every filter answers to a picture, and where it was answered loudest.
+
+Point at the large map and read the number under the mouse, or choose a row and a column: the keyboard reads the same.
+"""
 
 from typing import NamedTuple
 
+import ipywidgets as widgets
 import torch
+from torch.nn.functional import avg_pool2d, max_pool2d
 
 from lecturekit.capture import capture
 from lecturekit.inversion.representation import PROBABILITIES
 from lecturekit.panels import chart, look
 from lecturekit.panels import controls as knobs
-from lecturekit.panels.base import Panel
+from lecturekit.panels.base import Panel, hidden_unless
 from lecturekit.panels.shelf import Shelf, names_of_classes
 from lecturekit.panels.source import Chosen, Source
 
 PAGE = 32  # maps at once, unless all are wanted
 SHEET = 528  # pixels that the maps take together
 BARS = 10  # classes at once
+LOUDEST, PLACE = "loudest", "place"
+PLACES = [("where it is loudest", LOUDEST), ("at a row and a column", PLACE)]
+CELLS = 32  # a side that can be pointed at; of larger maps several values share a cell
+
+POINTED = """<style>
+.lk-over {position: relative; overflow: visible}
+.lk-over .lk-grid {position: absolute; inset: 0; width: auto; height: auto; margin: 0}
+.lk-grid .widget-html-content, .lk-cells {height: 100%}
+.lk-cells {display: grid}
+.lk-cells i:hover {outline: 2px solid #D55E00}
+</style>"""
 
 
 class Answer(NamedTuple):
@@ -26,7 +42,8 @@ class Answer(NamedTuple):
         code: its answer, (C, h, w), or (K, 1, 1) where the layer has no places.
         probabilities: of the classes, (K,).
         filter: the number of the filter looked at.
-        place: (row, column) where that filter answers loudest: its largest value, which is what a ReLU lets pass.
+        place: (row, column) that is looked at; unless one was chosen, where the filter answers loudest: its largest
+            value, which is what a ReLU lets pass.
         field: (top, left, bottom, right) in pixels, what is seen from there; None if unknown.
     """
 
@@ -42,8 +59,10 @@ class Answer(NamedTuple):
 class ForwardPass(Panel):
     """Walk through the layers and filters of a network.
 
-    From code: ``panel.set(world=, picture=, photograph=, upload=, network=, layer=, filter=, everything=,
-    own_scale=)``; ``panel.result`` is an `Answer`.
+    From code: ``panel.set(world=, picture=, photograph=, upload=, network=, layer=, filter=, at=, row=, column=,
+    everything=, own_scale=)``; ``panel.result`` is an `Answer`.
+
+    ``at`` is ``"loudest"`` or ``"place"``: the frames then go where ``row`` and ``column`` say.
 
     Args:
         networks: see `shelf.Shelf`.
@@ -60,10 +79,17 @@ class ForwardPass(Panel):
         network.observe(self._network_changed, names="value")
         layer.observe(self._layer_changed, names="value")
         self.picture, self.maps = look.Picture("Picture"), look.Picture("Maps", SHEET)
-        self.map = look.Picture("Filter")
+        self.map = Readable("Filter")
+        at, row, column = (
+            knobs.menu("Look at it", PLACES),
+            knobs.slider("Row", 0, 0, 0),
+            knobs.slider("Column", 0, 0, 0),
+        )
+        at.observe(self._place_changed, names="value")
         controls = {**self.source.controls, "network": network, "layer": layer, "filter": channel}
-        controls |= {"everything": everything, "own_scale": own_scale}
+        controls |= {"at": at, "row": row, "column": column, "everything": everything, "own_scale": own_scale}
         super().__init__(controls, [look.Strip([self.picture, self.maps, self.map])])
+        self._layer_changed()
         self.begin(settings)
 
     def _network_changed(self, event):
@@ -73,10 +99,19 @@ class ForwardPass(Panel):
             self._layer_changed()
 
     def _layer_changed(self, _event=None):
-        """Offer the filters of the new layer."""
+        """Offer the filters and the places of the new layer."""
         shape = self.shelf.opened(self.controls["network"].value).shapes[self.controls["layer"].value]
         with self.together():
-            self.controls["filter"].max = shape[0] - 1  # ipywidgets moves the value along
+            for name, count in zip(("filter", "row", "column"), (*shape, 1, 1), strict=False):
+                self.controls[name].max = count - 1  # ipywidgets moves the value along
+            self._place_changed()
+
+    def _place_changed(self, _event=None):
+        """Show row and column where they are asked for and the layer has such."""
+        places = len(self.shelf.opened(self.controls["network"].value).shapes[self.controls["layer"].value]) == 3
+        self.controls["at"].layout.display = hidden_unless(places)
+        for name in ("row", "column"):
+            self.controls[name].layout.display = hidden_unless(places and self.controls["at"].value == PLACE)
 
     def compute(self, settings, watch):
         """Return the `Answer` of the chosen layer."""
@@ -87,6 +122,8 @@ class ForwardPass(Panel):
         code = (probabilities if layer == PROBABILITIES else seen[layer])[0]
         code = code if code.dim() == 3 else code.flatten()[:, None, None]  # (C, h, w)
         place = divmod(int(code[channel].argmax()), code.shape[-1])
+        if settings["at"] == PLACE:
+            place = settings["row"], settings["column"]
         field = seen_from(self.shelf.field(settings["network"], layer), place, chosen.x.shape[-2:])
         return Answer(chosen, layer, code, probabilities[0], channel, place, field)
 
@@ -105,7 +142,57 @@ class ForwardPass(Panel):
             title = f"{result.layer}: filters {shown[0]} to {shown[-1]} of {len(result.code)}"
             self.maps.paint(sheet(result, shown, own_scale), about_maps(result, own_scale), title=title)
         self.map.unveil(result.code[0].numel() > 1)
-        self.map.paint(large(result, own_scale), about_map(result), title=f"{result.layer}, filter {result.filter}")
+        about = about_map(result, settings["at"] == PLACE)
+        self.map.paint(large(result, own_scale), about, title=f"{result.layer}, filter {result.filter}")
+        self.map.label(result.code[result.filter])  # last: the pictures are on their way by now
+
+
+class Readable(look.Picture):
+    """A picture of a map whose numbers can be read by pointing at them.
+
+    Over the picture lies a grid of empty cells with a title each, which every browser shows under the mouse; that needs
+    no JavaScript of ours.
+    """
+
+    def __init__(self, title):
+        super().__init__(title)
+        self._grid = widgets.HTML()
+        self._grid.add_class("lk-grid")
+        over, (head, _, foot) = widgets.Box([self._image, self._grid]), self.children
+        over.add_class("lk-over")
+        hint = widgets.HTML(f"{POINTED}<div class='lk-caption'>Point at the map to read its numbers.</div>")
+        self.children = [head, over, foot, hint]  # the hint is no caption: on paper there is nothing to point at
+
+    @property
+    def cells(self):
+        """The grid as HTML."""
+        return self._grid.value
+
+    def label(self, values):
+        """Write the numbers of a map (h, w) into the cells; of a large map the one furthest from 0 of each block."""
+        block = -(-max(values.shape) // CELLS)
+        sides = zip(("row", "column"), values.shape, strict=True)
+        rows, columns = ([named(axis, i, block, side) for i in range(0, side, block)] for axis, side in sides)
+        told = "up to " if block > 1 else ""
+        cells = (
+            f"<i title='{row}, {column}: {told}{value:.3g}'></i>"
+            for row, line in zip(rows, furthest(values, block).tolist(), strict=True)
+            for column, value in zip(columns, line, strict=True)
+        )
+        style = f"grid-template: repeat({len(rows)}, 1fr) / repeat({len(columns)}, 1fr)"
+        self._grid.value = f"<div class='lk-cells' style='{style}'>{''.join(cells)}</div>"
+
+
+def named(axis, first, block, count):
+    """Return the name of a row or column, or of a block of them, which ends where the map of ``count`` ends."""
+    last = min(first + block, count) - 1
+    return f"{axis} {first}" if first == last else f"{axis}s {first} to {last}"
+
+
+def furthest(values, block):
+    """Return the value furthest from 0 of each block of a map (h, w); the map itself for blocks of one."""
+    high, low = (sign * max_pool2d(sign * values[None], block, ceil_mode=True)[0] for sign in (1, -1))
+    return torch.where(high >= -low, high, low)
 
 
 def seen_from(field, place, size):
@@ -127,7 +214,7 @@ def sheet(result, shown, own_scale):
     side = 20 if code.shape[-2:] == (1, 1) else 64 if len(code) <= PAGE else 32
     shrink = -(-max(code.shape[-2:]) // side)
     if shrink > 1:
-        code = torch.nn.functional.avg_pool2d(code, shrink, ceil_mode=True)
+        code = avg_pool2d(code, shrink, ceil_mode=True)
     factor = max(1, side // max(code.shape[-2:]))
     tiles = look.shades(code, low, high).repeat(factor, axis=1).repeat(factor, axis=2)
     return look.indexed(look.mosaic(tiles, SHEET, chosen=result.filter - shown[0]), signed=bool(ends(result.code)[0]))
@@ -168,13 +255,13 @@ def about_maps(result, own_scale):
     return words if result.layer == PROBABILITIES else f"{words}\n{colours}"
 
 
-def about_map(result):
-    """Return the caption of one map: where it is loudest, and what is seen from there."""
+def about_map(result, chosen=False):
+    """Return the caption of one map: its value where one looks, loudest or chosen, and what is seen from there."""
     one, (row, column) = result.code[result.filter], result.place
     if not one.any():
         return "silent: all zeros for this picture"
-    words = f"loudest {one[row, column]:.3g}\nin row {row}, column {column}"
-    if result.field is None:
-        return words
-    top, left, bottom, right = result.field
-    return f"{words}\nit sees {bottom - top} × {right - left} pixels (frame)"
+    words = f"{'value' if chosen else 'loudest'} {one[row, column]:.3g}\nin row {row}, column {column}"
+    if result.field is not None:
+        top, left, bottom, right = result.field
+        words += f"\nit sees {bottom - top} × {right - left} pixels (frame)"
+    return words

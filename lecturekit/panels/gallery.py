@@ -31,6 +31,7 @@ from lecturekit.progress import STOP, Step
 
 DRAWINGS = 300  # of the test book; no network was trained on these
 PATCHES = 9
+VISITED = 200  # filters that are remembered, a megabyte each at most
 SHEET = 288  # pixels a side of nine patches on the screen
 LARGE, TILE = 320, 64  # a photograph of 320 pixels a side is cut into 25 tiles; none overlap, or one spot came twice
 
@@ -87,7 +88,7 @@ class Gallery(Panel):
     """
 
     def __init__(self, networks=None, *, world=BOOK, **settings):
-        self.shelf, self.memory = Shelf(networks), Memory()
+        self.shelf, self.memory, self.looked = Shelf(networks), Memory(), Memory(VISITED)
         network = knobs.menu("Network", self.shelf.options())
         layers = self._layers(network.value)
         layer = knobs.walk("Layer", layers, "conv4" if "conv4" in layers else None, live=False)
@@ -135,9 +136,11 @@ class Gallery(Panel):
         known, scores = self.memory.recall(key) or (None, None)
         total = len(world.data) * (3 if world.masks is not None else 1)
         found = known or features.gallery(model, layer, world.data, k=PATCHES, watch=Part(watch, 0, total, layer))
-        seen = look_at(model, found, settings["filter"], world)
+        visit = (*key, settings["filter"])
+        seen = self.looked.recall(visit) or look_at(model, found, settings["filter"], world)
         if not found.complete:
             return seen
+        self.looked.keep(visit, seen)
         if scores is None and world.masks is not None and self._has_places(settings):
             if watch(Step(len(world.data), total, picture=(seen, settings), note="parts")) == STOP:
                 return seen

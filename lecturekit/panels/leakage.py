@@ -227,7 +227,8 @@ class Leakage(Panel):
     def _paint(self, result, no_price):
         self.original.paint(look.enlarged(result.x0), about_original(result))
         self.code.paint(sheet(result.code), about_code(result), title=f"Code sent: {result.case.layer}")
-        self.rebuilt.paint(look.enlarged(result.x), about_picture(result), title=title(result.case))
+        alone = len(self._attackers(result.case.network)) == 1
+        self.rebuilt.paint(look.enlarged(result.x), about_picture(result, alone), title=title(result.case))
         for strip in self.strips[1:]:
             strip.unveil(result.verdict is not None)
         if result.verdict is not None:
@@ -315,14 +316,18 @@ def about_code(result):
     return f"{words}\n{DONE[case.defence].format(strength)}{note}"
 
 
-def about_picture(result):
-    """Return the caption of the reconstruction: how like the original it is, and whether the person is found."""
+def about_picture(result, alone=False):
+    """Return the caption of the reconstruction: how like the original it is, and whether the person is found.
+
+    ``alone``: optimisation is the only attacker there is, so whoever chose another one reads why it is not at work.
+    """
     words = f"PSNR {result.psnr:.1f} dB, SSIM {result.ssim:.2f}"
     if result.verdict is not None:
         rank = result.verdict.rank
         words += f"\nperson {result.person} {'is' if rank == 1 else 'is not'} found\n{place(rank)}"
     if result.evaluations:
         words += f"\n{result.evaluations} evaluations"
+    words += "\nno inverse network was trained for this network, so optimisation attacks" * alone
     return words if result.complete else f"{words}\nthe best so far"
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 from PIL import Image
+from traitlets import Unicode
 
 from lecturekit import plots
 
@@ -25,6 +26,9 @@ STYLE = """<style>
 .lk-panel {--jp-widgets-font-size: 15px; --jp-widgets-inline-height: 32px; padding: 4px 0 10px; overflow: visible}
 .lk-panel .noUi-handle {background: #0072B2; border-color: #0072B2}
 .lk-panel .widget-html {margin: 0}
+.lk-panel .widget-dropdown > select {background-image: linear-gradient(45deg, transparent 50%, currentcolor 50%),
+  linear-gradient(-45deg, transparent 50%, currentcolor 50%); background-size: 6px 6px; padding-right: 26px;
+  background-position: right 14px center, right 8px center; background-repeat: no-repeat}
 .lk-panel .widget-label {justify-content: flex-start; text-align: left}
 .lk-panel .widget-label, .lk-panel .widget-readout, .lk-panel .widget-label-basic {font-size: 15px;
   color: var(--jp-ui-font-color0, #111)}
@@ -51,7 +55,20 @@ STYLE = """<style>
 .lk-says {font-size: 16px; line-height: 1.4; padding: 8px 14px; border-left: 5px solid #D55E00; border-radius: 3px;
   color: #111; background: #FDEFE3; max-width: 860px; margin-top: 12px}
 .lk-stale {opacity: 0.35}
+.lk-heard {position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap}
+.lk-panel .noUi-handle:focus-visible, .lk-panel select:focus-visible, .lk-panel button:focus-visible,
+.lk-panel input:focus-visible {outline: 3px solid #E69F00 !important; outline-offset: 2px}
 </style>"""
+
+
+class Described(widgets.Image):
+    """An image whose ``tooltip`` a screen reader reads out as its name.
+
+    ipywidgets knows no alternative text, but writes the tooltip into ``title`` of whatever has an empty description;
+    without a description the whole picture would not appear.
+    """
+
+    description = Unicode("").tag(sync=True)
 
 
 class Picture(widgets.VBox):
@@ -71,7 +88,7 @@ class Picture(widgets.VBox):
     def __init__(self, title, width=SIDE, smooth=False):
         self.title, self.caption, self.width, self.seen = title, "", width, True
         self._head, self._foot = widgets.HTML(), widgets.HTML()
-        self._image = widgets.Image(format="png", layout=widgets.Layout(width=f"{width}px", height="auto"))
+        self._image = Described(format="png", layout=widgets.Layout(width=f"{width}px", height="auto"))
         super().__init__([self._head, self._image, self._foot], layout=widgets.Layout(width=f"{width}px"))
         self.add_class("lk-picture")
         if smooth:
@@ -89,8 +106,14 @@ class Picture(widgets.VBox):
             words = f"<div class='lk-{kind}'>{html.escape(words)}</div>"
             if place.value != words:
                 place.value = words
-        if self.png != png:
-            self._image.value = png
+        with self._image.hold_sync():  # pixels and their words in one message
+            if self.png != png:
+                self._image.value = png
+            self._image.tooltip = self.words()
+
+    def words(self):
+        """Return title and caption in one line: what a screen reader says of the picture."""
+        return ": ".join(filter(None, (self.title, self.caption.replace("\n", ", "))))
 
     def unveil(self, seen):
         """Show the picture with its words, or hide it; a hidden one is not in the snapshot either."""

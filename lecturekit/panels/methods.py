@@ -34,13 +34,13 @@ NORMS = {"Linf": attacks.Linf, "L2": attacks.L2}
 
 
 class Asked(NamedTuple):
-    """What is asked of an attack on one picture.
+    """What is asked of an attack.
 
     Attributes:
         ball: what it may do; an attack without a radius takes only the norm from it.
-        target: the class to be named instead, (1,) int64, or None for anything else.
+        target: the class to be named instead of each picture's, (N,) int64, or None for anything else.
         steps, restarts: at most.
-        leave: the picture is left alone as soon as it is misled; otherwise all steps are taken.
+        leave: a picture is left alone as soon as it is misled; otherwise all steps are taken.
         watch: see `lecturekit.progress`.
     """
 
@@ -98,17 +98,19 @@ def smallest(model, x, y, asked):
 
 
 def noise(model, x, y, asked):
-    """Change the picture at random, as far as the attacks may, and keep the draw that harms most: the control.
+    """Change each picture at random, as far as the attacks may, and keep the draw that harms most: the control.
 
     In L∞ every value moves by the whole radius, up or down, as with FGSM; in L2 the direction is uniform.
     """
-    generator = torch.Generator().manual_seed(0)
+    draws, generator = asked.restarts, torch.Generator().manual_seed(0)
+    x0, truth = x.repeat(draws, 1, 1, 1), y.repeat(draws)
     with attacking(model, x, y), torch.no_grad():
-        direction = asked.ball.steepest(torch.randn(asked.restarts, *x.shape[1:], generator=generator)).to(x)
-        tried = inside(x + asked.ball.eps * direction, x, asked.ball)  # (restarts, C, H, W)
-        harm = attacks.margin(model(tried), y.expand(len(tried)))
-    queries = torch.full_like(y, asked.restarts)
-    return judge(model, x, tried[harm.argmax()][None], y, attack="Noise", ball=asked.ball, queries=queries, seed=0)
+        direction = torch.randn(draws, *x.shape, generator=generator).flatten(0, 1).to(x)
+        tried = inside(x0 + asked.ball.eps * asked.ball.steepest(direction), x0, asked.ball)  # (draws * N, C, H, W)
+        harm = attacks.margin(model(tried), truth).view(draws, len(x))
+    worst = tried.view(draws, *x.shape)[harm.argmax(0), torch.arange(len(x), device=x.device)]
+    queries = torch.full_like(y, draws)
+    return judge(model, x, worst, y, attack="Noise", ball=asked.ball, queries=queries, seed=0)
 
 
 METHODS = {

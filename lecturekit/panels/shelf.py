@@ -50,7 +50,12 @@ class Shelf:
         self.size, self.inverses = size, {name: dict(of_layers) for name, of_layers in (inverses or {}).items()}
         self._own = networks if isinstance(networks, dict) else {}
         self._opened, self._lock = {}, threading.Lock()
-        for method in ("inverse_layers", "inverse", "field"):  # cached here, not in the class: they go with the shelf
+        for method in (
+            "twin",
+            "inverse_layers",
+            "inverse",
+            "field",
+        ):  # cached here, not in the class: gone with the shelf
             setattr(self, method, functools.cache(getattr(self, method)))
         self.names = list(shipped() if networks is None else networks)
         if not self.names:
@@ -76,6 +81,10 @@ class Shelf:
                 shapes[PROBABILITIES] = (len(names_of_classes(model, next(reversed(shapes.values()))[0])),)
                 self._opened[name] = Opened(model, shapes)
             return self._opened[name]
+
+    def twin(self, name):
+        """Return a network's random twin: the same plan, nothing learned; the control of every picture made from it."""
+        return zoo.random_twin(self.opened(name).model)
 
     def inverse_layers(self, name):
         """Return the layers for which there is an inverse network, in order."""

@@ -13,6 +13,7 @@ MARGIN, SPACE = 10, 22
 TITLE, CAPTION = 17, 15  # pixels
 WIDEST = 800  # pixels of a line of text
 LEADING = 1.35
+MOST = 200_000  # bytes with all colours; what would be more has 256 colours, which halve it and are hardly seen
 
 
 def snapshot(strips, words=""):
@@ -35,6 +36,12 @@ def snapshot(strips, words=""):
             sheet.paste(t, (left, top))
             left += t.width + SPACE
         top += height
+    png = packed(sheet)
+    return png if len(png) <= MOST else packed(sheet.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE))
+
+
+def packed(sheet):
+    """Return a Pillow picture as PNG bytes, small rather than quickly: they stay in notebooks."""
     stream = io.BytesIO()
     sheet.save(stream, "PNG", optimize=True)
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Which picture?  The controls that all panels share: the picture book, photographs, or a file of one's own."""
+"""Which picture?  The controls that all panels share: the picture book, photographs, a file, or one's own camera."""
 
 import functools
 from typing import NamedTuple
@@ -6,11 +6,14 @@ from typing import NamedTuple
 import torch
 
 from lecturekit.devices import device
+from lecturekit.errors import InputError
 from lecturekit.panels import controls as knobs
+from lecturekit.panels.camera import NAME, Camera
 from lecturekit.pictures import photographs, picturebook
 
-BOOK, PHOTOGRAPHS, UPLOAD = "picturebook", "photographs", "upload"
-WORLDS = [("picture book", BOOK), ("photographs", PHOTOGRAPHS), ("my own file", UPLOAD)]
+BOOK, PHOTOGRAPHS, UPLOAD, CAMERA = "picturebook", "photographs", "upload", "camera"
+WORLDS = [("picture book", BOOK), ("photographs", PHOTOGRAPHS), ("my own file", UPLOAD), ("my camera", CAMERA)]
+CHOOSERS = {BOOK: "picture", PHOTOGRAPHS: "photograph", UPLOAD: "upload", CAMERA: "camera"}  # the control of each world
 PICTURES = 200  # of the picture book that the slider reaches
 FIRST = picturebook.SPLITS.index("test") * picturebook.SPLIT_SEEDS  # no network was trained on these
 
@@ -23,16 +26,17 @@ class Chosen(NamedTuple):
 
 
 class Source:
-    """Controls that choose a picture; one of three is seen, as the world demands.
+    """Controls that choose a picture; one of four is seen, as the world demands.
 
     Args:
-        world: ``"picturebook"``, ``"photographs"`` or ``"upload"``.
+        world: ``"picturebook"``, ``"photographs"``, ``"upload"`` or ``"camera"``.
         size: pixels a side of what the network is shown; photographs and files are cut to their centre square.
         live: choose while the slider is dragged; without it, when it is let go.
 
     Attributes:
         controls: by the names that a panel's ``set`` knows: ``world``, ``picture`` (a number in the picture book),
-            ``photograph`` (a name) and ``upload`` (from code: a path, or the bytes of a file).
+            ``photograph`` (a name), ``upload`` (from code: a path, or the bytes of a file) and ``camera`` (from code:
+            the bytes of a file).
     """
 
     def __init__(self, world=BOOK, size=64, live=True):
@@ -43,25 +47,30 @@ class Source:
             "picture": knobs.slider("Picture", 0, PICTURES - 1, 5, live=live),
             "photograph": knobs.walk("Photograph", names, live=live),
             "upload": knobs.file_button(),
+            "camera": Camera(),
         }
         self.controls["world"].observe(lambda _: self._unveil(), names="value")
         self._unveil()
 
     def _unveil(self):
-        """Show the one control that belongs to the world, and hide the other two."""
+        """Show the one control that belongs to the world and hide the others; a hidden camera is switched off."""
         world = self.controls["world"].value
-        for name, belongs in (("picture", BOOK), ("photograph", PHOTOGRAPHS), ("upload", UPLOAD)):
+        for belongs, name in CHOOSERS.items():
             self.controls[name].layout.display = "" if world == belongs else "none"
+        if world != CAMERA:
+            self.controls["camera"].switch_off()
 
     def picture(self, settings):
         """Return what the settings of the panel choose.
 
-        Raises: InputError if no file was chosen yet; FileError for one that is not a picture.
+        Raises: InputError if no file was chosen or no picture taken yet; FileError for one that is not a picture.
         """
         if settings["world"] == BOOK:
             return drawn(settings["picture"], self.size)
         if settings["world"] == PHOTOGRAPHS:
             return photographed(settings["photograph"], self.size)
+        if settings["world"] == CAMERA:
+            return taken(settings["camera"], self.size)
         return uploaded(settings["upload"], self.size)
 
 
@@ -85,6 +94,16 @@ def uploaded(value, size):
     if not value:
         return Chosen(photographs.from_upload(value, size), "")  # says that there is none
     return read(bytes(value[-1]["content"]), value[-1]["name"], size)
+
+
+def taken(content, size):
+    """Return the latest photograph of the camera, decoded as carefully as any file.
+
+    Raises: InputError if there is none yet.
+    """
+    if not content:
+        raise InputError("no picture was taken yet; open the camera and press the button under its moving picture")
+    return read(content, NAME, size)
 
 
 @functools.lru_cache(8)

@@ -1,56 +1,60 @@
 """The panels where they are used: a hand on a slider in JupyterLab, and the picture that follows."""
 
-import nbformat
+import pytest
 
+from lecturekit import panels
+from tests.browser.driving import CLIPPED, PALE, PIXELS, notebook_with, turn_something
+
+QUESTIONS = """
+import torch
+from lecturekit.panels.quiz import Question
+x = torch.rand(6, 3, 16, 16)
+questions = [Question(x[:4], x[4:], 1, "It is brighter."), Question(x[:4], x[4:], 0)]
+"""
+# One cell for each panel that there is: quick to compute, and with a slider or a menu that changes its pictures.
 PANELS = {
-    "ForwardPass": "panels.ForwardPass(layer='relu3')",
-    "Invert": "panels.Invert(layer='conv1', evaluations=20)",
-    "InverseNet": "panels.InverseNet()",
-    "Depth": "panels.Depth()",
-    "DeconvNet": "panels.DeconvNet()",
-    "Gallery": "panels.Gallery()",
     "Attack": "panels.Attack()",
+    "Census": "panels.Census(count=50)",
+    "Curve": "panels.Curve()",
+    "DeconvNet": "panels.DeconvNet()",
+    "Depth": "panels.Depth()",
+    "Descent": "panels.Descent()",
+    "ForwardPass": "panels.ForwardPass(layer='relu3')",
+    "Gallery": "panels.Gallery()",
+    "Initialise": "panels.Initialise()",
+    "InverseNet": "panels.InverseNet()",
+    "Invert": "panels.Invert(layer='conv1', evaluations=20)",
     "Leakage": "panels.Leakage()",
+    "Maximise": "panels.Maximise(steps=16)",
+    "Quiz": f"{QUESTIONS}panels.Quiz(questions)",
+    "Slice": "panels.Slice(points=9)",
+    "Transfer": "panels.Transfer()",
+    "Unit": "panels.Unit()",
 }
-PIXELS = """(panel) => [...panel.querySelectorAll('.lk-picture img')].filter(img => img.offsetParent).map(img => {
-    const canvas = document.createElement('canvas');
-    [canvas.width, canvas.height] = [img.naturalWidth, img.naturalHeight];
-    canvas.getContext('2d').drawImage(img, 0, 0);
-    return canvas.toDataURL();
-})"""
-CLIPPED = """(panel) => [...panel.querySelectorAll('.widget-label, .widget-readout, .lk-caption, .lk-title, button')]
-    .filter(part => part.offsetParent && part.scrollWidth > part.clientWidth + 1).map(part => part.innerText)"""
 
 
-def notebook_with(lab, name, *cells):
-    """Write a notebook and return its name."""
-    python = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    cells = [nbformat.v4.new_code_cell(code) for code in ("from lecturekit import panels", *cells)]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=python), lab.notebooks / name)
-    return name
+def test_no_panel_is_left_out():
+    assert sorted(PANELS) == sorted(panels.__all__), "a panel is tried in the browser when it stands in PANELS"
 
 
-def changed(page, panel, before):
-    """Wait until a panel shows other pictures than ``before``; return them."""
-    page.wait_for_function(f"([panel, before]) => ({PIXELS})(panel).join() !== before", arg=[panel, ",".join(before)])
-    return panel.evaluate(PIXELS)
-
-
-def test_every_panel_is_ready_without_a_click_and_follows_its_slider(open_notebook, lab, tmp_path):
-    notebook = open_notebook(notebook_with(lab, "panels.ipynb", *PANELS.values()))
+@pytest.mark.parametrize("name", PANELS)
+def test_every_panel_is_ready_without_a_click_and_follows_its_controls(name, open_notebook, lab, tmp_path):
+    notebook = open_notebook(notebook_with(lab, f"{name}.ipynb", PANELS[name]))
+    notebook.tall()
     notebook.run_all()
-    page = notebook.page
     assert notebook.errors() == []
-    shown = page.locator(".lk-panel")
-    assert shown.count() == len(PANELS)
-    for name, panel in zip(PANELS, shown.element_handles(), strict=True):
-        panel.scroll_into_view_if_needed()
-        before = panel.evaluate(PIXELS)
-        assert len(before) >= 2, name
-        assert panel.evaluate(CLIPPED) == [], name
-        panel.query_selector(".noUi-handle").press("ArrowRight")  # the number of the picture
-        assert changed(page, panel, before)[0] != before[0], name
-        panel.screenshot(path=tmp_path / f"{name}.png")
+    (panel,) = notebook.panels()
+    before = panel.evaluate(PIXELS)
+    assert before, "there is something to see"
+    for theme in ("Dark", "Light"):
+        notebook.theme(theme)
+        panel.screenshot(path=tmp_path / f"{name} {theme}.png")
+        assert panel.evaluate(CLIPPED) == []
+        assert panel.evaluate(PALE) == []
+    turn_something(notebook, panel)
+    assert panel.evaluate(PIXELS) != before
+    assert panel.evaluate(CLIPPED) == []
+    panel.screenshot(path=tmp_path / f"{name} turned.png")
     assert notebook.errors() == []
 
 
@@ -76,15 +80,8 @@ def test_a_long_run_can_be_stopped_and_what_is_wrong_is_told_in_the_panel(open_n
     assert notebook.errors() == []
 
 
-QUIZ = """import torch
-from lecturekit.panels.quiz import Question
-x = torch.rand(6, 3, 16, 16)
-panel = panels.Quiz([Question(x[:4], x[4:], 1, "It is brighter."), Question(x[:4], x[4:], 0)])
-panel"""
-
-
 def test_a_quiz_is_answered_with_the_keyboard(open_notebook, lab):
-    notebook = open_notebook(notebook_with(lab, "quiz.ipynb", QUIZ))
+    notebook = open_notebook(notebook_with(lab, "quiz.ipynb", PANELS["Quiz"]))
     notebook.run_all()
     panel = notebook.page.locator(".lk-panel")
     panel.get_by_text("Choose A or B.", exact=False).wait_for()

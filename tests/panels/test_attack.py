@@ -14,7 +14,8 @@ from lecturekit.errors import InputError, ModelError
 from lecturekit.panels import Attack
 from lecturekit.panels.attack import GREY, RADII, drawn_class, magnified
 from lecturekit.panels.before_after import paired_bars, scale
-from lecturekit.panels.methods import METHODS
+from lecturekit.panels.methods import METHODS, Asked
+from lecturekit.panels.second import Second, about_second, verdict
 from lecturekit.pictures import picturebook
 from tests.panels.conftest import tiny
 
@@ -39,7 +40,7 @@ def test_it_is_ready_without_a_click_and_shows_what_fgsm_finds(panel, networks):
     expected = attacks.fgsm(networks["one"], result.chosen.x, result.found.y, ball=attacks.Linf(8 / 255))
     torch.testing.assert_close(result.found.x, expected.x, rtol=0, atol=0)
     assert result.found.attack == "FGSM"
-    assert all(picture.png for strip in panel.strips for picture in strip.pictures)
+    assert all(picture.png for strip in panel.strips for picture in strip.pictures if picture.seen)
     assert panel.attacked.title == "FGSM, L∞ ≤ 8/255"
 
 
@@ -267,16 +268,22 @@ def test_bars_end_where_their_numbers_are_and_negative_ones_go_left():
     assert place(-2.0) == 2 * (196 + 66)
     assert place(2.0) == (place(-2.0) + place(6.0)) / 2
     assert scale(0.0, 0.0, 620)(0.0) == 2 * 196, "nothing to show is no reason to fail"
-    sheet = np.asarray(Image.open(io.BytesIO(paired_bars(["a", "b"], [1, -1], [0.5, 0], str))))
+    sheet = np.asarray(Image.open(io.BytesIO(paired_bars(["a", "b"], [1, -1], [0.5, 0], str))).convert("RGB"))
     assert sheet.shape == (2 * (28 + 64), 2 * 620, 3)
 
 
 def test_half_a_probability_is_half_the_way_whatever_else_is_shown():
-    sheet = np.asarray(Image.open(io.BytesIO(paired_bars(["a"], [0.5], [0.25], str, reach=1.0))))
+    sheet = np.asarray(Image.open(io.BytesIO(paired_bars(["a"], [0.5], [0.25], str, reach=1.0))).convert("RGB"))
     row = sheet[2 * (28 + 16) - 14]  # through the upper bar
     blue = (row == (0, 114, 178)).all(axis=-1).nonzero()[0]
     left, right = 2 * 196, 2 * (620 - 66)
     assert blue.max() == pytest.approx((left + right) / 2, abs=1)
+
+
+def test_bars_have_ink_on_white_paper_and_the_colours_of_before_and_after():
+    sheet = np.asarray(Image.open(io.BytesIO(paired_bars(["a"], [0.5], [0.25], str, reach=1.0))).convert("RGB"))
+    found = {tuple(colour) for colour in sheet.reshape(-1, 3).tolist()}
+    assert {(255, 255, 255), (0x22, 0x22, 0x22), (0, 114, 178), (213, 94, 0)} <= found
 
 
 def test_knobs_are_seen_only_where_they_do_something(panel):
@@ -299,6 +306,88 @@ def test_the_sliders_go_from_nothing_to_the_far_too_much_in_steps_that_can_be_re
     assert (GREY[0], GREY[-1], RADII[0], RADII[-1]) == (0, 32, 0, 5)
     words = [word for word, _ in panel.controls["eps"].options]
     assert {"0 / 255", "0.5 / 255", "8 / 255", "32 / 255"} <= set(words)
+
+
+# A second network
+
+
+def test_another_network_is_shown_the_same_pictures_and_noise_of_the_same_size(panel, networks):
+    assert not panel.others.seen
+    assert panel.result.second is None
+    result = panel.set(attack="pgd", eps=16, second="other").result
+    found, second = result.found, result.second
+    torch.testing.assert_close(second.clean, networks["other"](found.x0))
+    torch.testing.assert_close(second.logits, networks["other"](found.x))
+    ball = attacks.Linf(found.delta.abs().max().item())
+    noise = METHODS["noise"].run(networks["other"], found.x0, second.y, Asked(ball, None, 1, 1, False, None))
+    torch.testing.assert_close(second.noisy, networks["other"](noise.x))
+    assert noise.norms == pytest.approx(found.norms.item(), abs=1e-6)
+    assert panel.others.seen
+    assert panel.others.title == "The same pictures, shown to: other"
+    assert not panel.set(second="nobody").others.seen
+
+
+def test_asking_another_network_does_not_attack_again(panel, monkeypatch):
+    first = panel.set(attack="pgd", eps=4).result.found
+    monkeypatch.setattr("lecturekit.panels.attack.attacked", lambda *_: pytest.fail("it is attacked again"))
+    assert panel.set(second="other").result.found is first
+    assert panel.set(second="one").result.found is first
+
+
+def test_the_network_itself_as_the_second_says_what_it_said(panel):
+    result = panel.set(attack="pgd", eps=32, second="one").result
+    torch.testing.assert_close(result.second.logits, result.found.logits)
+    assert result.second.misled(result.second.logits) == bool(result.found.misled)
+
+
+def test_the_smallest_change_is_compared_with_noise_in_the_norm_of_the_panel(panel, networks):
+    result = panel.set(attack="deepfool", norm="L2", second="other").result
+    ball = attacks.L2(result.found.delta.norm().item())
+    asked = Asked(ball, None, 1, 1, False, None)
+    noise = METHODS["noise"].run(networks["other"], result.found.x0, result.second.y, asked)
+    torch.testing.assert_close(result.second.noisy, networks["other"](noise.x))
+
+
+def opinion(clean, attacked, noisy, y=0, known=True):
+    logits = [torch.nn.functional.one_hot(torch.tensor([k]), 3).float() for k in (clean, attacked, noisy)]
+    return Second(("cat", "dog", "fish"), *logits, torch.tensor([y]), known)
+
+
+def test_what_the_second_network_got_wrong_before_or_says_to_noise_too_is_no_transfer():
+    assert verdict(opinion(1, 1, 1)) == verdict(opinion(1, 2, 1)) == "it was wrong already"
+    assert not opinion(1, 2, 1).misled(opinion(1, 2, 1).logits), "it was not right before"
+    assert verdict(opinion(0, 0, 0)) == verdict(opinion(0, 0, 1)) == "not misled"
+    assert verdict(opinion(0, 2, 0)) == "misled as well"
+    assert verdict(opinion(0, 2, 2)) == "misled as well, but noise misleads it too"
+    assert verdict(opinion(0, 2, 0, known=False)) == "it changes its mind"
+    words = about_second(opinion(0, 2, 0))
+    assert words.startswith(
+        "before cat, 57.6 %; after fish, 57.6 %: misled as well\nnoise of the same size: cat, 57.6 %"
+    )
+
+
+def test_the_second_network_judges_by_the_label_if_it_knows_the_class(book, networks):
+    panel = Attack(networks | {"book": book}, network="one", eps=4, second="book")
+    second = panel.result.second
+    assert second.known
+    assert second.names[second.y] == drawn_class(panel.settings()["picture"])
+    own = panel.set(second="other").result.second
+    assert not own.known
+    assert own.y == own.clean.argmax()
+
+
+def test_a_second_network_that_cannot_judge_is_told_in_words(networks):
+    sure = torch.nn.Sequential(networks["one"], torch.nn.Softmax(1)).eval()
+    panel = Attack(networks | {"sure": sure}, second="sure")
+    assert "take the softmax off its end" in panel._says.value
+    assert panel.set(second="nobody").trouble is None
+    with pytest.raises(InputError, match="no second named 'anybody'"):
+        panel.set(second="anybody")
+
+
+def test_the_figure_beside_the_panel_is_small_enough_for_a_notebook():
+    panel = Attack(["picturebook", "picturebook_residual"], world="photographs", photograph="coffee", eps=32)
+    assert len(panel.set(second="picturebook_residual").snapshot()) <= 200_000
 
 
 # Long runs

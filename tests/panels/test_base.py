@@ -2,19 +2,24 @@ import base64
 import io
 import threading
 import time
+from pathlib import Path
 
 import ipywidgets
+import nbclient
+import nbformat
 import pytest
+import torch
 from IPython.core.formatters import DisplayFormatter
 from PIL import Image
 
 from lecturekit.errors import InputError
 from lecturekit.panels import controls as knobs
 from lecturekit.panels import look
-from lecturekit.panels.base import Memory, Panel, walk_through
+from lecturekit.panels.base import Memory, Panel, walk_through, weight
 from lecturekit.progress import STOP, Step
 
 PATIENCE = 20
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Counting(Panel):
@@ -303,6 +308,60 @@ def test_a_reader_without_a_kernel_is_told_what_went_wrong():
     assert Image.open(io.BytesIO(panel.snapshot())).width > 300, "the words are in the picture"
 
 
+def test_where_there_is_no_browser_the_notebook_keeps_picture_and_words(tmp_path):
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("from lecturekit import panels\npanel = panels.DeconvNet(picture=7)\npanel")],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(ROOT)}}).execute()
+    (shown,) = [out for out in notebook.cells[0].outputs if out.output_type != "stream"]
+    assert "number 7" in shown.data["text/plain"]
+    assert shown.metadata["image/png"]["alt"] == shown.data["text/plain"]
+    assert Image.open(io.BytesIO(base64.b64decode(shown.data["image/png"]))).width > 500
+
+
+def heard(panel):
+    return panel._heard.value
+
+
+def test_a_screen_reader_hears_which_control_was_turned_and_what_is_seen_now():
+    panel = Counting()
+    assert ">Level: level 10, of 100<" in heard(panel)
+    panel.controls["colour"].value = "red"
+    panel.wait()
+    assert "role='status'>Colour: red. Level: level 10, of 100<" in heard(panel)
+
+
+def test_what_went_wrong_is_heard_once():
+    panel = Counting(lambda settings, watch: 10 // (settings["level"] - 20))
+    panel.controls["level"].value = 20
+    panel.wait()
+    assert "role='alert'" in says(panel)
+    assert ">Level: 20<" in heard(panel)
+
+
+# During a running cell, on another thread
+
+
+def test_a_control_that_is_moved_on_another_thread_during_a_cell_leaves_the_last_picture():
+    """As JupyterLab does with subshells: the event comes on a thread, while this one is in the middle of `set`."""
+    panel = Counting(lambda settings, watch: time.sleep(0.005) or settings["level"])
+
+    def hand():
+        for level in range(20, 60):
+            panel.controls["level"].value = level
+            time.sleep(0.002)
+
+    thread = threading.Thread(target=hand)
+    thread.start()
+    for level in range(60, 80):
+        panel.set(level=level)
+    thread.join()
+    assert panel.wait(PATIENCE)
+    assert panel.result == panel.settings()["level"]
+    assert pixel(panel) == (panel.result,) * 3
+
+
 # Milliseconds
 
 
@@ -332,3 +391,25 @@ def test_memory_forgets_what_was_not_asked_for_the_longest():
     assert memory.recall("a") == 1
     memory.keep("c", 3)
     assert [memory.recall(key) for key in "abc"] == [1, None, 3]
+
+
+def test_memory_forgets_by_size_too_but_never_the_newest():
+    memory, picture = Memory(megabytes=1), torch.zeros(100_000)  # 0.4 megabytes
+    for key in "abc":
+        memory.keep(key, {"x": [picture.clone()], "same": None})
+    assert [memory.recall(key) is None for key in "abc"] == [True, False, False]
+    memory.keep("large", torch.zeros(1_000_000))
+    assert memory.recall("large") is not None
+    assert memory.recall("c") is None
+
+
+class Holder:
+    def __init__(self, x):
+        self.x, self.again, self.model, self.me = x, x[:2], torch.nn.Linear(1000, 1000), self
+
+
+def test_a_result_weighs_what_its_tensors_and_its_key_weigh_each_once():
+    x = torch.zeros(10, 10)
+    assert weight((b"12345", Holder(x)), set()) == 5 + 400
+    assert weight(Step(1, 2, picture=x), set()) == 400
+    assert weight("words" * 100, set()) == 0

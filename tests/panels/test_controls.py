@@ -51,3 +51,13 @@ def test_a_button_calls_its_action():
     pressed = []
     knobs.button("Go", "why", lambda: pressed.append(1)).click()
     assert pressed == [1]
+
+
+def test_a_control_says_its_name_and_where_it_stands():
+    assert knobs.spoken(knobs.slider("Filter", 0, 9, 4)) == "Filter: 4"
+    assert knobs.spoken(knobs.menu("Norm", [("L2: all values", "L2")])) == "Norm: L2: all values"
+    assert knobs.spoken(knobs.Weight("TV weight", 1e-3)) == "TV weight: 1 × 10⁻³"
+    assert knobs.spoken(knobs.tick("all maps at once", True)) == "all maps at once: on"
+    button = knobs.file_button()
+    knobs.put("upload", button, b"content")
+    assert knobs.spoken(button) == "Choose a picture: picture"

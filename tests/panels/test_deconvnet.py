@@ -60,8 +60,45 @@ def test_another_rule_is_another_picture_under_its_name(panel):
     panel.set(rule="guided")
     assert panel.projection.png != before
     assert panel.projection.caption.startswith("guided backpropagation; 0 is grey")
-    panel.set(rule="deconvnet_centre")
-    assert panel.projection.caption.startswith("deconvnet, centre; ")
+
+
+def test_switches_in_the_middle_are_the_rules_without_switches(panel):
+    for rule in ("deconvnet", "gradient", "guided", "linear"):
+        result = panel.set(layer="conv2", rule=rule, switches="centre").result
+        seen = deconv.climb(panel.shelf.opened("one").model, result.chosen.x, "conv2")
+        expected = deconv.project(seen, result.selected, f"{rule}_centre")
+        torch.testing.assert_close(result.picture, expected)
+        assert "\nswitches: middle of each window\n" in panel.projection.caption
+
+
+def test_switches_by_lot_change_the_picture_but_not_what_was_asked(panel):
+    recorded = panel.result
+    random = panel.set(switches="random").result
+    seen = deconv.climb(panel.shelf.opened("one").model, recorded.chosen.x, "conv2")
+    torch.testing.assert_close(random.picture, deconv.project(deconv.shuffled(seen), recorded.selected))
+    assert not torch.allclose(random.picture, recorded.picture)
+    assert torch.equal(random.selected, recorded.selected)
+    assert random.field == recorded.field
+    assert "by lot" in panel.projection.caption
+    torch.testing.assert_close(panel.set(switches="recorded").result.picture, recorded.picture)
+
+
+def test_below_the_first_pooling_there_are_no_switches_to_exchange(panel):
+    recorded = panel.set(layer="conv1", filter=0).result.picture
+    result = panel.set(switches="random").result
+    torch.testing.assert_close(result.picture, recorded)
+    assert "\nno pooling, so no switches\n" in panel.projection.caption
+
+
+def test_random_weights_are_those_of_the_random_twin(panel, networks):
+    trained = panel.set(network="other").result.picture
+    result = panel.set(random=True).result
+    twin = random_twin(networks["other"])
+    seen = deconv.climb(twin, result.chosen.x, "conv2")
+    torch.testing.assert_close(result.picture, deconv.project(seen, deconv.strongest(seen, 7)))
+    assert "\nrandom weights\n" in panel.projection.caption
+    torch.testing.assert_close(panel.set(random=False).result.picture, trained)
+    assert "random weights" not in panel.projection.caption
 
 
 def test_units_see_everything_and_nothing_is_cut_out(panel):
@@ -119,8 +156,8 @@ def test_a_network_that_branches_is_followed_and_says_which_rules_it_cannot(netw
         branched = random_twin(residual_net(("cat", "dog")).eval())
     panel = DeconvNet(networks | {"branched": branched}, network="branched", layer="block2.conv1")
     assert panel.result.picture.any()
-    panel.set(layer="block3.conv1", rule="deconvnet_centre")
-    with pytest.raises(ModelError, match="poolings can be told where to put values in a chain only"):
+    panel.set(layer="block3.conv1", switches="centre")
+    with pytest.raises(ModelError, match="switches can be exchanged in a chain of layers only"):
         panel.result  # noqa: B018
 
 
@@ -139,6 +176,8 @@ def test_what_does_not_exist_is_refused(panel):
         panel.set(filter=40)
     with pytest.raises(InputError, match="no rule named 'guidet'. Did you mean 'guided'"):
         panel.set(rule="guidet")
+    with pytest.raises(InputError, match="no switches named 'middle'"):
+        panel.set(switches="middle")
 
 
 def test_it_leaves_the_networks_as_they_were_and_can_be_closed(panel, networks):

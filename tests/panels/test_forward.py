@@ -1,4 +1,5 @@
 import io
+import re
 
 import pytest
 import torch
@@ -7,7 +8,7 @@ from PIL import Image
 from lecturekit.capture import activations
 from lecturekit.errors import InputError
 from lecturekit.panels import ForwardPass, look
-from lecturekit.panels.forward import seen_from
+from lecturekit.panels.forward import furthest, named, seen_from
 
 
 @pytest.fixture
@@ -140,3 +141,61 @@ def test_a_forward_pass_leaves_the_network_as_it_was(panel, networks):
     for module in networks["one"].modules():
         assert not module._forward_hooks
         assert not module.training
+
+
+def titles(panel):
+    return re.findall(r"<i title='([^']*)'></i>", panel.map.cells)
+
+
+def test_pointing_at_the_map_tells_row_column_and_value(panel):
+    code = panel.set(layer="conv2", filter=7).result.code[7]
+    told = titles(panel)
+    assert len(told) == 16 * 16
+    assert told[3 * 16 + 5] == f"row 3, column 5: {code[3, 5]:.3g}"
+    assert "grid-template: repeat(16, 1fr) / repeat(16, 1fr)" in panel.map.cells
+    code = panel.set(filter=8).result.code[8]
+    assert titles(panel)[-1] == f"row 15, column 15: {code[15, 15]:.3g}"
+
+
+def test_of_a_large_map_each_cell_tells_the_value_furthest_from_zero(panel):
+    code = panel.set(layer="conv1", filter=2).result.code[2]
+    told = titles(panel)
+    assert len(told) == 32 * 32
+    block = code[6:8, 10:12].flatten()
+    assert told[3 * 32 + 5] == f"rows 6 to 7, columns 10 to 11: up to {block[block.abs().argmax()]:.3g}"
+
+
+def test_blocks_that_do_not_fit_end_with_the_map():
+    assert [named("row", first, 3, 7) for first in range(0, 7, 3)] == ["rows 0 to 2", "rows 3 to 5", "row 6"]
+    values = torch.tensor([[1.0, -4, 2, 0, 5], [3, 0, -2, 1, -6], [0, 0, 0, 0, -7]])
+    assert furthest(values, 2).tolist() == [[-4, 2, -6], [0, 0, -7]]
+    assert torch.equal(furthest(values, 1), values)
+
+
+def test_the_keyboard_reads_the_same_number_and_the_frame_goes_there(panel):
+    assert [panel.controls[name].layout.display for name in ("row", "column")] == ["none", "none"]
+    answer = panel.set(layer="conv2", filter=7, at="place", row=3, column=5).result
+    assert [panel.controls[name].layout.display for name in ("row", "column")] == ["", ""]
+    assert answer.place == (3, 5)
+    assert panel.map.caption.startswith(f"value {answer.code[7, 3, 5]:.3g}\nin row 3, column 5\n")
+    assert titles(panel)[3 * 16 + 5].endswith(f": {answer.code[7, 3, 5]:.3g}")
+    assert answer.field == (4 * 3 - 5, 4 * 5 - 5, 4 * 3 + 9, 4 * 5 + 9), "14 pixels from 4 * (place - 1) - 1"
+    assert panel.set(at="loudest").map.caption.startswith("loudest ")
+
+
+def test_row_and_column_end_where_the_map_ends(panel):
+    panel.set(layer="conv1", at="place", row=63, column=63)
+    panel.controls["layer"].value = "conv2"
+    assert panel.wait(20)
+    assert panel.result.place == (15, 15)
+    panel.set(layer="fc3")
+    assert panel.controls["at"].layout.display == panel.controls["row"].layout.display == "none"
+    assert panel.trouble is None
+    with pytest.raises(InputError, match="row goes from 0 to 15, got 16"):
+        panel.set(layer="conv2", row=16)
+
+
+def test_the_numbers_to_point_at_weigh_little_even_for_the_largest_maps():
+    panel = ForwardPass(["picturebook"], layer="conv1", everything=True)
+    assert len(panel.map.cells) < 70_000
+    assert len(panel.snapshot()) <= 200_000

@@ -58,6 +58,15 @@ def test_another_filter_of_the_same_layer_does_not_go_through_the_data_again(pan
     assert panel.patches.title == "conv2, filter 8: patches"
 
 
+def test_a_filter_that_was_looked_at_before_is_there_at_once(panel, monkeypatch):
+    before = panel.result
+    panel.set(filter=8)
+    monkeypatch.setattr(deconv, "climb", lambda *_: pytest.fail("it is projected again"))
+    after = panel.set(filter=7).result
+    assert torch.equal(after.projections, before.projections)
+    assert (after.part, after.points) == (before.part, before.points)
+
+
 def test_a_silent_filter_is_called_silent_and_has_no_projection(networks):
     networks["one"].conv2.weight[3], networks["one"].conv2.bias[3] = 0, -1
     panel = Gallery(networks, layer="conv2", filter=3)
@@ -118,3 +127,7 @@ def test_looking_leaves_the_network_as_it_was(panel, networks):
     for module in networks["one"].modules():
         assert not module._forward_hooks
         assert not module.training
+
+
+def test_the_figure_beside_the_panel_is_small_enough_for_a_notebook():
+    assert len(Gallery(["picturebook"], layer="conv4", filter=54).snapshot()) <= 200_000

@@ -33,7 +33,7 @@ def test_a_flood_computes_a_few_and_the_last_one():
     assert len(done) <= 5
 
 
-def test_a_steady_flood_starts_a_job_every_quarter_of_a_second(monkeypatch):
+def test_a_steady_flood_starts_a_job_every_three_tenths_of_a_second(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(gate.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(threading.Thread, "start", lambda self: None)  # only the appointments are looked at
@@ -43,16 +43,42 @@ def test_a_steady_flood_starts_a_job_every_quarter_of_a_second(monkeypatch):
         due.append(round(at_work._waiting.due - now[0], 3))
         at_work._last_start = 100.0  # as if the first one had started at once
         now[0] += 0.02
-    assert due == [0, 0.06, 0.06], "at once, then when it has been quiet for 60 ms"
-    now[0] = 100.21
-    at_work._last_wish = 100.2
+    assert due == [0, 0.08, 0.08], "at once, then when it has been quiet for 80 ms"
+    now[0] = 100.26
+    at_work._last_wish = 100.25
     at_work.ask("move")
-    assert round(at_work._waiting.due, 3) == 100.25, "but no later than 250 ms after the job before"
+    assert round(at_work._waiting.due, 3) == 100.3, "but no later than 300 ms after the job before"
     now[0] += 0.1
     at_work.ask("move")
     assert at_work._waiting.due == now[0], "a single move starts at once"
     at_work.ask("set", at_once=True)
     assert at_work._waiting.due == now[0]
+
+
+def test_a_hand_that_drags_for_a_second_gets_five_jobs_and_the_last_one_soon(monkeypatch):
+    """On a clock of our own: the fifty wishes come every 20 ms whatever else the machine does."""
+    now, started = [100.0], []
+    monkeypatch.setattr(gate.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(threading.Thread, "start", lambda self: None)
+    at_work = Gate(None)
+
+    def until(moment):
+        """Start what is due before ``moment``; the jobs take no time, so nothing but the gate holds them back."""
+        while at_work._waiting and at_work._waiting.due <= moment:
+            now[0] = max(now[0], at_work._waiting.due)
+            started.append((now[0], at_work._next().wish))
+            at_work._running = None
+        now[0] = moment
+
+    for wish in range(50):
+        until(100 + 0.02 * wish)
+        at_work.ask(wish)
+    until(102)
+    assert len(started) <= 5
+    when, wish = started[-1]
+    assert wish == 49
+    assert started[0] == (100, 0), "the first starts at once"
+    assert when - 100.98 <= 0.1, "of the 300 ms two thirds are left for picture and browser"
 
 
 def test_a_wish_that_waits_gives_way_to_a_newer_one():

@@ -189,6 +189,7 @@ def test_the_robust_twin_is_one_choice_away(shipped):
     assert robust.case.network == "picturebook_robust"
     assert robust.case.attacker == "optimisation", "no inverse network was trained for it"
     assert robust.evaluations > 0
+    assert "no inverse network was trained for this network, so optimisation attacks" in shipped.rebuilt.caption
     assert robust.case.layer == "conv3"
     assert not torch.equal(robust.x, plain.x)
     shipped.set(network="picturebook")

@@ -57,6 +57,18 @@ def test_words_are_shown_as_words():
     assert "a &lt; b &amp; c" in picture._foot.value
 
 
+def test_a_screen_reader_is_given_the_words_with_the_picture_in_one_message(monkeypatch):
+    picture, sent = look.Picture("Title"), []
+    monkeypatch.setattr(picture._image, "send_state", lambda names: sent.append(sorted(names)))
+    picture.paint(look.enlarged(torch.zeros(1, 3, 4, 4)), "one\ntwo")
+    assert picture._image.tooltip == picture.words() == "Title: one, two"
+    assert sent == [["tooltip", "value"]]
+
+
+def test_an_image_is_given_a_description_because_the_browser_asks_every_tooltip_for_one():
+    assert look.Picture("Title")._image.get_state()["description"] == ""
+
+
 # Maps
 
 
@@ -119,6 +131,21 @@ def test_curves_are_drawn_for_all_layers_and_series_that_there_are():
 
 
 # Snapshot
+
+
+def test_a_snapshot_of_very_many_colours_keeps_256_of_them_and_looks_the_same(monkeypatch):
+    steps = torch.linspace(0, 1, 64)
+    x = torch.stack([steps.expand(64, 64), steps[:, None].expand(64, 64), torch.full((64, 64), 0.5)])[None]
+    x = (x + 0.05 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)  # as a drawing has
+    picture = look.Picture("many colours")
+    picture.paint(look.enlarged(x))
+    exact = snapshot([look.Strip([picture])])
+    monkeypatch.setattr("lecturekit.panels.snapshot.MOST", len(exact) - 1)
+    few = snapshot([look.Strip([picture])])
+    assert len(few) < 0.7 * len(exact)
+    assert Image.open(io.BytesIO(few)).mode == "P"
+    difference = np.abs(pixels(exact).astype(int) - pixels(few).astype(int))
+    assert difference.mean() < 6, "of 255 levels"
 
 
 def test_a_snapshot_has_the_pictures_of_all_strips_with_their_words():

@@ -28,6 +28,16 @@ def test_the_random_twin_is_no_copy_of_the_trained_network():
     assert not torch.allclose(trained.conv1.weight, random.conv1.weight)
 
 
+def test_every_network_has_one_random_twin_with_its_classes(networks):
+    offered = Shelf(networks)
+    twin = offered.twin("other")
+    torch.testing.assert_close(twin.conv2.weight, zoo.random_twin(networks["other"]).conv2.weight)
+    assert not torch.allclose(twin.conv2.weight, networks["other"].conv2.weight)
+    assert twin.classes == networks["other"].classes
+    assert offered.twin("other") is twin
+    assert offered.opened("other").model is networks["other"]
+
+
 def test_networks_of_ones_own_are_offered_under_their_names(networks):
     offered = Shelf(networks)
     assert offered.options() == [("one", "one"), ("other", "other")]

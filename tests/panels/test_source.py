@@ -6,7 +6,7 @@ from PIL import Image
 
 from lecturekit.errors import FileError, InputError
 from lecturekit.panels import controls as knobs
-from lecturekit.panels.source import Source
+from lecturekit.panels.source import CHOOSERS, WORLDS, Source
 from lecturekit.pictures import photographs
 from lecturekit.pictures.picturebook import PictureBook
 
@@ -66,10 +66,38 @@ def test_a_file_that_is_no_picture_is_refused_with_a_sentence(content):
 
 def test_only_the_control_that_belongs_to_the_world_is_seen():
     source = Source()
-    for world, control in (("photographs", "photograph"), ("upload", "upload"), ("picturebook", "picture")):
+    for world, control in CHOOSERS.items():
         source.controls["world"].value = world
-        seen = [name for name in ("picture", "photograph", "upload") if source.controls[name].layout.display != "none"]
+        seen = [name for name in CHOOSERS.values() if source.controls[name].layout.display != "none"]
         assert seen == [control]
+    assert [world for _, world in WORLDS] == list(CHOOSERS)
+
+
+def test_a_photograph_of_the_camera_is_decoded_like_a_file_and_named():
+    photograph = png(80, 40)
+    chosen = choose(Source(size=32), world="camera", camera=photograph)
+    torch.testing.assert_close(chosen.x, photographs.read(photograph, 32), rtol=0, atol=0)
+    assert chosen.words == "taken with the camera"
+
+
+def test_what_the_camera_should_not_send_is_refused_as_a_file_would_be():
+    with pytest.raises(InputError, match="no picture was taken yet; open the camera and press the button"):
+        choose(Source(), world="camera")
+    with pytest.raises(FileError, match="'taken with the camera' cannot be read as a picture"):
+        choose(Source(), world="camera", camera=b"plain words")
+    with pytest.raises(InputError, match="has 8000 x 7000 = 56,000,000 pixels, at most 50,000,000 are decoded"):
+        choose(Source(), world="camera", camera=png(8000, 7000))
+    with pytest.raises(InputError, match="camera cannot be 'me.jpg'"):
+        choose(Source(), world="camera", camera="me.jpg")
+
+
+def test_another_world_switches_the_camera_off():
+    source = Source("camera")
+    source.controls["camera"].switch_on()
+    source.controls["camera"].value = png(8, 8)
+    assert source.controls["camera"].on
+    source.controls["world"].value = "upload"
+    assert not source.controls["camera"].on
 
 
 def test_a_picture_is_drawn_once_however_often_it_is_asked_for():
