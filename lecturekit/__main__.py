@@ -1,4 +1,4 @@
-"""The ``lecturekit`` command: ``lecturekit doctor``, ``notes NN``, ``train NAME``, ``claims``, ``networks``."""
+"""The ``lecturekit`` command: ``doctor``, ``notes``, ``train``, ``claims``, ``networks``, ``release``, ``grade``."""
 
 import contextlib
 from pathlib import Path
@@ -6,9 +6,12 @@ from typing import Annotated
 
 import typer
 
+from lecturekit.course import commands
 from lecturekit.errors import LectureError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app.command()(commands.release)
+app.command()(commands.grade)
 
 
 @app.command()
@@ -92,7 +95,7 @@ def claims(
     json: Annotated[Path | None, typer.Option(help="Also write the ledger to this file.")] = None,
     stored: Annotated[bool, typer.Option(help="Print the shipped numbers instead of measuring again.")] = False,
 ):
-    """Measure the sentences of the lecture and print each beside its number.  All take about two hours on one core."""
+    """Measure the sentences of the lecture and print each beside its number.  All take about four hours on one core."""
     from lecturekit import claims as ledger
     from lecturekit.errors import SetupError, unknown
 

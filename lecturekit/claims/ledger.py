@@ -86,7 +86,7 @@ class Entry:
             f"<p style='font-size:90%'>Claim <code>{self.id}</code>: {html.escape(self.how)}</p></div>"
         )
 
-    def __str__(self):
+    def __repr__(self):
         """Return the entry as lines of text."""
         lines = [self.sentence, f"  rule: {self.threshold}: {'holds' if self.holds else 'DOES NOT HOLD'}"]
         return "\n".join(lines + [f"  {name}: {value} (N={value.n})" for name, value in self.numbers.items()])

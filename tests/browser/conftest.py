@@ -1,5 +1,7 @@
 """A browser with JupyterLab in it, and how to drive a notebook there."""
 
+import os
+
 import pytest
 
 from tests.browser.driving import (
@@ -12,6 +14,19 @@ from tests.browser.driving import (
     running_browser,
 )
 from tests.lab_server import running_lab
+
+LONG = {
+    f"test_{name}.py" for name in ("notebooks_even", "notebooks_odd", "memory", "speed", "access", "life", "threads")
+}
+
+
+def pytest_collection_modifyitems(items):
+    """Leave out what takes a quarter of an hour, or a machine that does nothing else, unless it is asked for."""
+    if os.environ.get("LECTUREKIT_BROWSER") != "all":
+        reason = "takes long, or needs a quiet machine: LECTUREKIT_BROWSER=all python course.py test tests/browser"
+        for item in items:
+            if item.path.name in LONG:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="package")

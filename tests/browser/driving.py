@@ -239,14 +239,19 @@ def changed(page, panel, before):
 
 
 def turn_something(notebook, panel, patience=20_000):
-    """Move sliders, then menus, by keys until the pictures change; return the name of the control that did it."""
+    """Move sliders and menus until the pictures change; return the name of the control that did it."""
     notebook.look_at(panel)
     for knob in panel.query_selector_all(".lk-controls > .widget-hslider, .lk-controls > .widget-dropdown"):
         if not knob.is_visible():
             continue
-        grip = knob.query_selector(".noUi-handle, select")
-        now, most = grip.get_attribute("aria-valuenow"), grip.get_attribute("aria-valuemax")
-        grip.press("ArrowDown" if now is None else "ArrowLeft" if now == most else "ArrowRight")
+        if menu := knob.query_selector("select"):
+            menu.press("Shift")  # the eye counts from a key; an arrow would open the menu and choose nothing yet
+            count, now = menu.evaluate("menu => [menu.options.length, menu.selectedIndex]")
+            menu.select_option(index=(now + 1) % count)
+        else:
+            grip = knob.query_selector(".noUi-handle")
+            at_the_end = grip.get_attribute("aria-valuenow") == grip.get_attribute("aria-valuemax")
+            grip.press("ArrowLeft" if at_the_end else "ArrowRight")
         if notebook.settled(patience=patience) is not None:
             return knob.query_selector(".widget-label").inner_text()
     raise AssertionError("no slider and no menu changes the pictures")

@@ -1,0 +1,201 @@
+"""A whole class: many submissions, many workers, one table; killed at any moment and started again, the same table.
+
+::
+
+    collect  -->  not in the journal yet?  -->  workers (Dask)  -->  journal  -->  table, feedback, gradebook
+
+A worker gets one submission and the exercise, grades it (`grade.grade`), and returns plain data.  Only this process
+writes.  The journal gets one line for each submission, under the digests of submission and exercise; whoever starts
+again skips what has one.  A worker that is lost is no submission lost: Dask gives the work to another.
+
+The seed of the tests comes from the course's secret and the submission's digest: nobody can know it before handing in,
+and grading again asks the same questions.
+"""
+
+import csv
+import dataclasses
+import datetime
+import hashlib
+import hmac
+import json
+from pathlib import Path
+
+from lecturekit.course import collect as collecting
+from lecturekit.course.feedback import page
+from lecturekit.course.grade import Mark, Result, grade
+from lecturekit.course.journal import Journal
+from lecturekit.course.release import variant, varied
+from lecturekit.errors import InputError
+from lecturekit.files import replacing
+from lecturekit.progress import Step, stopped
+
+RETRIES = 3  # of a submission whose worker was lost
+COLUMNS = ("student", "exercise", "points", "of", "late_hours", "state", "needs_a_person", "received", "sha256")
+
+
+@dataclasses.dataclass(frozen=True)
+class Course:
+    """What grading has to know of a course.
+
+    Attributes:
+        sheets: {name: `sheet.Sheet`}.
+        folder: where journal, table and feedback go.
+        secret: decides the inputs of hidden tests, and who has which variant.
+        due: {exercise: datetime, UTC}; later ones are marked with the hours.
+        variants: whether each student has an own one.
+        trust: grade without a sandbox.
+    """
+
+    sheets: dict
+    folder: Path
+    secret: str = ""
+    due: dict = dataclasses.field(default_factory=dict)
+    variants: bool = False
+    trust: bool = False
+
+
+def grade_all(course, submissions, *, workers=None, scheduler=None, regrade=None, watch=None):
+    """Grade every submission that was not graded yet, and write the table and a page for each.
+
+    Args:
+        course: a `Course`.
+        submissions: a folder, see `collect`.
+        workers: processes on this machine; one for each core if None.
+        scheduler: address of a Dask cluster to use instead.
+        regrade: the reason for grading again what was graded; it is kept in the journal.
+        watch: see `lecturekit.progress`.
+    Returns: the rows of the table, dicts with `COLUMNS`.
+    Raises: SetupError if somebody else is grading here, or nothing isolates the submissions.
+    """
+    if regrade is not None and not regrade.strip():
+        raise InputError("grading again needs a reason; it is kept in the journal")
+    journal = Journal(Path(course.folder) / "journal.jsonl")
+    with journal.alone():
+        found = collecting.collect(submissions, course.sheets)
+        keys = {key: (*key, digest(one), exercise_digest(course, key[1])) for key, one in found.newest.items()}
+        done = journal.latest()
+        todo = [found.newest[key] for key, full in keys.items() if regrade is not None or full not in done]
+        total = len(found.newest)
+        for number, (one, result) in enumerate(results(course, todo, workers, scheduler), total - len(todo) + 1):
+            more = {} if regrade is None else {"reason": regrade}
+            journal.add(keys[one.student, one.exercise], result=dataclasses.asdict(result), **more)
+            if stopped(watch, Step(number, total, note=f"{one.student}, {one.exercise}")):
+                break
+        done = journal.latest()
+        graded = {key: made(done[full]["result"]) for key, full in keys.items() if full in done}
+        rows = [row(course, found.newest[key], graded.get(key)) for key in sorted(keys)]
+        write_table(Path(course.folder) / "grades.csv", rows)
+        for key, result in graded.items():
+            with replacing(Path(course.folder) / "feedback" / key[0] / f"{key[1]}.html") as beside:
+                beside.write_text(page(course.sheets[key[1]], found.newest[key], result), encoding="utf-8")
+        with replacing(Path(course.folder) / "findings.txt") as beside:
+            beside.write_text("".join(f"{line}\n" for line in [*found.findings, *map(replaced, found.older)]))
+    return rows
+
+
+def results(course, todo, workers, scheduler):
+    """Yield (submission, result) as they are finished, by a cluster of Dask."""
+    if not todo:
+        return
+    from distributed import Client, LocalCluster, as_completed
+
+    local = None if scheduler else LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    try:
+        with Client(scheduler or local) as client:
+            futures = {client.submit(one_of, course, one, retries=RETRIES, pure=False): one for one in todo}
+            for future in as_completed(futures):
+                one = futures.pop(future)
+                problem = future.exception()
+                yield one, future.result() if problem is None else unfinished(course, one, problem)
+                future.release()
+    finally:
+        if local is not None:
+            local.close()
+
+
+def one_of(course, one):
+    """Grade one submission; this runs in a worker."""
+    sheet = sheet_for(course, one.student, one.exercise)
+    if one.data is None:
+        return unreadable(sheet, one)
+    seed = hmac.digest(course.secret.encode(), f"{one.exercise} {digest(one)}".encode(), hashlib.sha256)
+    return grade(one.data, sheet, seed=int.from_bytes(seed[:4]), trust=course.trust)
+
+
+def sheet_for(course, student, exercise):
+    """Return the exercise as this student has it."""
+    sheet = course.sheets[exercise]
+    if not course.variants:
+        return sheet
+    number = variant(student, course.secret)
+    return sheet._replace(cells=tuple(
+        cell._replace(source=varied(cell.source, number)) if cell.kind == "given" else cell for cell in sheet.cells
+    ))  # fmt: skip
+
+
+def unreadable(sheet, one):
+    """Return the result of a file that could not be read: a person must say what it is worth."""
+    marks = [Mark(cell.id, None, cell.points) for cell in sheet.of("test", "text")]
+    return Result(sheet.name, marks, person=one.trouble, sha256="")
+
+
+def unfinished(course, one, problem):
+    """Return the result of a submission that our own grader failed on: never a zero."""
+    marks = [Mark(cell.id, None, cell.points) for cell in course.sheets[one.exercise].of("test", "text")]
+    words = f"the grader failed, not the student: {type(problem).__name__}: {problem}"
+    return Result(one.exercise, marks, person=words, sha256=digest(one))
+
+
+def row(course, one, result):
+    """Return one line of the table."""
+    due = course.due.get(one.exercise)
+    late = max(0.0, (one.received - due).total_seconds() / 3600) if due else 0.0
+    waits = result is not None and any(mark.points is None for mark in result.marks)
+    state = "not graded" if result is None else "unreadable" if result.person else "in part" if waits else "graded"
+    return {
+        "student": one.student,
+        "exercise": one.exercise,
+        "points": "" if result is None else f"{result.points:g}",
+        "of": f"{course.sheets[one.exercise].points:g}",
+        "late_hours": f"{late:.1f}",
+        "state": state,
+        "needs_a_person": "" if result is None else result.person or ("text to read" if waits else ""),
+        "received": one.received.strftime("%Y-%m-%d %H:%M:%S"),
+        "sha256": digest(one),
+    }
+
+
+def write_table(path, rows):
+    """Write the table as CSV; a field that a spreadsheet would take for a formula is quoted with an apostrophe."""
+    with replacing(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows({name: harmless(value) for name, value in row.items()} for row in rows)
+
+
+def harmless(words):
+    """Return words that no spreadsheet runs."""
+    return f"'{words}" if words[:1] in ("=", "+", "-", "@", "\t", "\r") else words
+
+
+def digest(one):
+    """Return the SHA-256 of a submission; that of its trouble if it could not be read."""
+    return hashlib.sha256(one.data if one.data is not None else one.trouble.encode()).hexdigest()
+
+
+def exercise_digest(course, name):
+    """Return the SHA-256 of an exercise with its tests: another one is another question."""
+    sheet = course.sheets[name]
+    words = json.dumps([sheet, course.variants], default=str)
+    return hashlib.sha256(words.encode()).hexdigest()
+
+
+def made(plain):
+    """Return a `Result` from the journal's plain data."""
+    return Result(**{**plain, "marks": [Mark(**mark) for mark in plain["marks"]]})
+
+
+def replaced(one):
+    """Return a sentence about an attempt that a newer one replaced."""
+    when = one.received.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{one.student}, {one.exercise}: the attempt of {when} was replaced by a newer one ({one.where})"
