@@ -313,8 +313,10 @@ def tensors_differ(value, target, rtol, atol):
     value, target = value.double(), target.double()
     if not value.isfinite().all() and target.isfinite().all():
         return f"{int((~value.isfinite()).sum())} of {value.numel()} numbers are infinite or not a number"
-    off = (value - target).abs().nan_to_num(0)
-    if (off <= atol + rtol * target.abs().nan_to_num(0)).all():
+    if not torch.equal(value.isnan(), target.isnan()):
+        return "numbers that are not a number stand in other places"
+    off = (value - target).abs().nan_to_num(0)  # infinite alike: nothing
+    if (off <= atol + rtol * target.abs().nan_to_num(0, posinf=0)).all():
         return None
     place = [int(i) for i in torch.unravel_index(off.argmax(), off.shape)]
     at = f" at {place}" if place else ""

@@ -222,13 +222,13 @@ def walls(hidden, limits):
     """Return the command that builds the walls round what follows it."""
     words = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     words += ["--uid", "65534", "--gid", "65534", "--hostname", "sandbox", *system()]
+    words += ["--size", str(limits.disk * MB), "--tmpfs", "/tmp"]  # first: Python may itself lie below /tmp
     for folder in sorted({sys.prefix, sys.base_prefix, str(PACKAGE), sysconfig.get_path("purelib")}):
         words += ["--ro-bind", folder, folder]
     for folder in (*SECRET, *hidden):
         if (PACKAGE / folder).is_dir():
             words += ["--tmpfs", str(PACKAGE / folder), "--remount-ro", str(PACKAGE / folder)]
-    words += ["--size", str(limits.disk * MB), "--tmpfs", "/tmp", "--chdir", "/tmp", "--"]
-    return words
+    return [*words, "--chdir", "/tmp", "--"]
 
 
 def system():

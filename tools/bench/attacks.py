@@ -205,3 +205,64 @@ def clocked(seconds, name, function):
     answer = function()
     seconds[name] = [time.process_time() - start]
     return answer
+
+
+class Recorded(torch.nn.Module):
+    """A network that notes every pass: how many pictures went up, and how often a gradient came down for them."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.calls = model, []
+
+    def forward(self, x):
+        """Return the network's answers."""
+        answers, call = self.model(x), [len(x), 0]
+        self.calls.append(call)
+        if answers.requires_grad:
+            answers.register_hook(lambda _: call.__setitem__(1, call[1] + 1))
+        return answers
+
+
+def replay(model, x, calls):
+    """Make the passes that were noted, and nothing else."""
+    for count, gradients in calls:
+        leaf = x[torch.arange(count) % len(x)].contiguous(memory_format=torch.channels_last)
+        leaf.requires_grad_(gradients > 0)
+        with torch.set_grad_enabled(gradients > 0):
+            answers = model(leaf).sum()
+            for k in range(gradients):
+                torch.autograd.grad(answers, leaf, retain_graph=k + 1 < gradients)
+
+
+OWN = {  # name: what it is, and the attack
+    "bim": ("BIM, 10 steps", lambda m, x, y, few: attacks.bim(m, x, y, steps=10)),
+    "apgd": ("APGD-CE, 100 steps", lambda m, x, y, few: attacks.apgd(m, x, y, steps=10 if few else 100)),
+    "deepfool": ("DeepFool L2", lambda m, x, y, few: attacks.deepfool(m, x, y)),
+    "carlini-wagner": ("C&W L2, 100 steps",
+                       lambda m, x, y, few: attacks.carlini_wagner(m, x, y, steps=10 if few else 100, searches=1)),
+    "square": ("Square, 300 queries", lambda m, x, y, few: attacks.square(m, x, y, queries=30 if few else 300)),
+    "few-pixels": ("one pixel, 20 guesses of 10 generations",
+                   lambda m, x, y, few: attacks.few_pixels(m, x, y, guesses=20, generations=1 if few else 10)),
+    "universal": ("universal change, 3 passes", lambda m, x, y, few: attacks.universal(m, x, passes=3)),
+}  # fmt: skip
+
+
+def beside_its_passes(attack):
+    """Return the measurement of an attack beside the very passes that it makes, replayed without it."""
+
+    def measure(quick):
+        model, x, y = work(quick)
+        noted = Recorded(model).eval()
+        attack(noted, x, y, quick)
+        ours, bare = (lambda: attack(model, x, y, quick)), (lambda: replay(model, x, noted.calls))
+        seconds = paired(1 if quick else 5, ours=ours, bare=bare)
+        cost = ratio(seconds["ours"], seconds["bare"])
+        ups, downs = sum(n for n, _ in noted.calls), sum(n * back for n, back in noted.calls)
+        words = f"{ups:,} pictures up, {downs:,} gradients down"
+        return Result(str(cost), "", words, cost.median <= 1.05, milliseconds(seconds["ours"]))
+
+    return measure
+
+
+for name, (what, attack) in OWN.items():
+    row(f"{name}-bare", SECTION, f"{what}, batch 50, beside its own passes", "bare ≤ 1.05")(beside_its_passes(attack))
