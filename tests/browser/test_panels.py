@@ -3,7 +3,7 @@
 import pytest
 
 from lecturekit import panels
-from tests.browser.driving import CLIPPED, PALE, PIXELS, changed, notebook_with, turn_something
+from tests.browser.driving import CLIPPED, PALE, PIXELS, notebook_with, turn_something
 
 QUESTIONS = """
 import torch
@@ -51,14 +51,9 @@ def test_every_panel_is_ready_without_a_click_and_follows_its_controls(name, ope
         panel.screenshot(path=tmp_path / f"{name} {theme}.png")
         assert panel.evaluate(CLIPPED) == []
         assert panel.evaluate(PALE) == []
-    if name == "Quiz":  # it has buttons only
-        panel.query_selector("button:text-is('B')").press("Enter")
-        following = panel.query_selector("button:text-is('Next question')")
-        notebook.page.wait_for_function("button => !button.disabled", arg=following)
-        following.press("Enter")
-        changed(notebook.page, panel, before)
-    else:
-        turn_something(notebook, panel)
+    if name == "Quiz":
+        return  # it has buttons only, and a test of its own
+    turn_something(notebook, panel)
     assert panel.evaluate(PIXELS) != before
     assert panel.evaluate(CLIPPED) == []
     panel.screenshot(path=tmp_path / f"{name} turned.png")
