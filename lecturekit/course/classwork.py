@@ -22,7 +22,7 @@ from pathlib import Path
 
 from lecturekit.course import collect as collecting
 from lecturekit.course.feedback import page
-from lecturekit.course.grade import Mark, Result, grade
+from lecturekit.course.grade import Mark, Result, for_a_person, grade
 from lecturekit.course.journal import Journal
 from lecturekit.course.release import variant, varied
 from lecturekit.errors import InputError
@@ -117,7 +117,7 @@ def one_of(course, one):
     """Grade one submission; this runs in a worker."""
     sheet = sheet_for(course, one.student, one.exercise)
     if one.data is None:
-        return unreadable(sheet, one)
+        return for_a_person(sheet, one.trouble)
     seed = hmac.digest(course.secret.encode(), f"{one.exercise} {digest(one)}".encode(), hashlib.sha256)
     return grade(one.data, sheet, seed=int.from_bytes(seed[:4]), trust=course.trust)
 
@@ -133,17 +133,10 @@ def sheet_for(course, student, exercise):
     ))  # fmt: skip
 
 
-def unreadable(sheet, one):
-    """Return the result of a file that could not be read: a person must say what it is worth."""
-    marks = [Mark(cell.id, None, cell.points) for cell in sheet.of("test", "text")]
-    return Result(sheet.name, marks, person=one.trouble, sha256="")
-
-
 def unfinished(course, one, problem):
-    """Return the result of a submission that our own grader failed on: never a zero."""
-    marks = [Mark(cell.id, None, cell.points) for cell in course.sheets[one.exercise].of("test", "text")]
+    """Return the result of a submission that our own grader failed on."""
     words = f"the grader failed, not the student: {type(problem).__name__}: {problem}"
-    return Result(one.exercise, marks, person=words, sha256=digest(one))
+    return for_a_person(course.sheets[one.exercise], words, digest(one))
 
 
 def row(course, one, result):

@@ -15,10 +15,10 @@ import secrets
 import time
 
 from lecturekit.course import sheet as sheets
-from lecturekit.course.asking import SEED, Wrong, seeded
+from lecturekit.course.asking import Wrong, seeded
 from lecturekit.course.remote import Submission
 from lecturekit.course.sandbox import Ended, Limits
-from lecturekit.errors import FileError, SetupError
+from lecturekit.errors import FileError
 
 MOST_SECONDS = 300  # for one submission
 
@@ -76,6 +76,12 @@ class Result:
         return sum(mark.most for mark in self.marks)
 
 
+def for_a_person(sheet, why, sha256=""):
+    """Return the result of a submission that could not be graded: a person must say what it is worth, never a zero."""
+    marks = [Mark(cell.id, None, cell.points) for cell in sheet.of("test", "text")]
+    return Result(sheet.name, marks, person=why, sha256=sha256)
+
+
 def grade(data, sheet, *, seed=None, limits=None, trust=False):
     """Grade one submission.
 
@@ -93,9 +99,7 @@ def grade(data, sheet, *, seed=None, limits=None, trust=False):
     try:
         found = sheets.handed(data, sheet)
     except FileError as problem:
-        result.person = str(problem)
-        result.marks = [Mark(cell.id, None, cell.points) for cell in sheet.of("test", "text")]
-        return result
+        return for_a_person(sheet, str(problem), result.sha256)
     result.findings, result.answers = found.findings, found.answers
     cells = [(cell.id, found.answers.get(cell.id, "") if cell.kind == "answer" else cell.source)
              for cell in sheet.of("given", "answer") if cell.code]  # fmt: skip
@@ -105,9 +109,7 @@ def grade(data, sheet, *, seed=None, limits=None, trust=False):
             with seeded(secrets.randbits(31) if seed is None else seed):
                 result.marks = list(marks(sheet, work, found.answers, deadline=began + MOST_SECONDS))
     except Ended as end:  # ours: it could not even begin
-        result.person = f"the sandbox did not start: {end}"
-        result.marks = [Mark(cell.id, None, cell.points) for cell in sheet.of("test", "text")]
-        return result
+        return for_a_person(sheet, f"the sandbox did not start: {end}", result.sha256)
     result.failed = {id: f"{kind}: {words}" for id, (kind, words) in work.failed.items()}
     result.printed = work.printed.decode(errors="replace")
     result.seconds = time.monotonic() - began
@@ -138,9 +140,4 @@ def tried(cell, space):
         exec(compile(cell.source, f"<{cell.id}>", "exec"), dict(space))
     except Wrong as wrong:
         return 0.0, cell.points, str(wrong)
-    except SetupError:
-        raise
     return cell.points, cell.points, ""
-
-
-__all__ = ["SEED", "Mark", "Result", "grade"]

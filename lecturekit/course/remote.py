@@ -79,8 +79,12 @@ class Submission:
                 cells = [(id, source) for id, source in self.cells if id not in self.failed]
                 number = secrets.token_hex(8)
                 self._box.tell({"id": number, "cells": cells})
+                waiting = [id for id, _ in cells]
                 while (said := heard(self._box)).get("id") != number:
-                    running = said.get("cell", running)
+                    if said.get("cell") in waiting:  # each of them has its own time, once
+                        running = said["cell"]
+                        waiting.remove(running)
+                        self._box.more_time()
                 for id, kind, words in said["loaded"]:
                     self.failed.setdefault(str(id), (str(kind), str(words)))
             except (Ended, ValueError, TypeError, KeyError) as end:

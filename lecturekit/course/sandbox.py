@@ -53,7 +53,7 @@ class Limits:
 
     Attributes:
         seconds: of the clock, for each answer.
-        memory: MB that are resident, all processes together.
+        memory: MB that all processes together have of their own; libraries do not count.
         processes: processes and threads.
         disk: MB in the only folder that can be written.
         output: bytes of what is printed that are kept.
@@ -94,7 +94,7 @@ class Sandbox:
             words = [*measured(limits), *walls(hidden, limits), *words]
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         self._process = subprocess.Popen(words, **pipes, env=environment(trust), start_new_session=True)
-        self._answers, self._why, self._over = queue.SimpleQueue(), None, threading.Event()
+        self._answers, self._why, self._over = queue.Queue(8), None, threading.Event()
         self._deadline = time.monotonic() + START
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._keep, self._watch)]
         for thread in self._threads:
@@ -107,12 +107,16 @@ class Sandbox:
 
     def tell(self, words):
         """Send one request; its answers come by `hear`."""
-        self._deadline = time.monotonic() + self.limits.seconds
+        self.more_time()
         try:
             self._process.stdin.write(json.dumps(words).encode() + b"\n")
             self._process.stdin.flush()
         except (BrokenPipeError, ValueError):
             raise self._ended() from None
+
+    def more_time(self):
+        """Let the clock begin anew; an answer alone does not, or whoever talks for ever would be heard for ever."""
+        self._deadline = time.monotonic() + self.limits.seconds
 
     def hear(self):
         """Return the next answer.
@@ -120,11 +124,13 @@ class Sandbox:
         Raises: Ended if the process is gone, or was killed for what it used.
         """
         try:
-            line = self._answers.get(timeout=max(0.0, self._deadline - time.monotonic()))
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise queue.Empty  # even if there is something to read
+            line = self._answers.get(timeout=left)
         except queue.Empty:
-            self._kill("TimeoutError", f"no answer within {self.limits.seconds:g} seconds")
+            self._kill("TimeoutError", f"no answer within {self.limits.seconds:g} seconds")  # or within START
             raise self._ended() from None
-        self._deadline = time.monotonic() + self.limits.seconds
         if line is None:
             raise self._ended()
         try:
@@ -171,8 +177,16 @@ class Sandbox:
         """Hand on one answer after another, and None at the end."""
         with self._process.stdout as answers:
             while line := answers.readline(LINE):
-                self._answers.put(line)
-        self._answers.put(None)
+                self._hand_on(line)
+        self._hand_on(None)
+
+    def _hand_on(self, line):
+        """Wait until there is room: a flood of answers stays in the pipe, and not in the grader's memory."""
+        while True:
+            with contextlib.suppress(queue.Full):
+                return self._answers.put(line, timeout=LOOK)
+            if self._over.is_set():
+                return None
 
     def _keep(self):
         """Keep the first of what is printed, and read the rest, so that nobody waits for a full pipe."""

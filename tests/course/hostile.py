@@ -165,6 +165,16 @@ CODE = {
         'import os\ndef double(x):\n    for n in range(60):\n        line = \'{"id": %d, "value": 7, "changed": [], "trouble": null}\' % n\n'
         "        for fd in range(3, 20):\n            try: os.write(fd, line.encode() + b'\\n')\n            except OSError: pass\n    return 3 * x",
     ),
+    "talks for ever": (
+        LOST,
+        "double",
+        "import os\ndef double(x):\n    while True:\n        for fd in range(3, 256):\n            try: os.write(fd, b'{\"id\": 0}\\n')\n            except OSError: pass",
+    ),
+    "tells of cells for ever": (
+        LOST,
+        "double",
+        'import os\nwhile True:\n    for fd in range(3, 256):\n        try: os.write(fd, b\'{"cell": "double"}\\n\')\n        except OSError: pass',
+    ),
     "reads the requests": (
         LOST,
         "double",

@@ -9,14 +9,10 @@ from torch.nn.functional import cross_entropy
 from lecturekit.course.asking import Certificate, Mistake, Task
 from lecturekit.course.given import tiny_net
 from lecturekit.course.handouts import quarry
+from lecturekit.course.tasks.telling import whole
 
 SIDE = 8  # pixels of the pictures that are asked about: small ones show every mistake
 EPS = 8 / 255  # of the certificate
-
-
-def whole(low, high, random):
-    """Return a random whole number from ``low`` to ``high``."""
-    return int(torch.randint(low, high + 1, (), generator=random))
 
 
 def pictures(random, n):
@@ -208,6 +204,17 @@ TARGETED = Task(
 # 6 · a certificate
 
 
+def not_allowed(x, x0, eps):
+    """Say why ``x`` is no picture within ``eps`` of ``x0`` and within [0, 1], or return None."""
+    if not isinstance(x, torch.Tensor) or x.shape != x0.shape or not x.is_floating_point():
+        return "no picture of shape (1, 3, 64, 64)", "keep the shape of the drawing"
+    if not x.isfinite().all() or x.min() < 0 or x.max() > 1:
+        return f"pixels from {x.min():.3g} to {x.max():.3g}", "a picture lies in [0, 1]: clamp last"
+    if (far := (x.float() - x0).abs().max().item()) > eps + 1e-6:
+        return f"a change of {255 * far:.1f} grey levels; allowed are {255 * eps:.0f}", "project after every step"
+    return None
+
+
 def misled(variant=0):
     """Return the check of a picture that the course's own network must take for the wanted class."""
 
@@ -215,12 +222,8 @@ def misled(variant=0):
         from lecturekit import networks
 
         x0, _, wanted = quarry(variant)
-        if not isinstance(x, torch.Tensor) or x.shape != x0.shape or not x.is_floating_point():
-            return "no picture of shape (1, 3, 64, 64)", "keep the shape of the drawing"
-        if not x.isfinite().all() or x.min() < 0 or x.max() > 1:
-            return f"pixels from {x.min():.3g} to {x.max():.3g}", "a picture lies in [0, 1]: clamp last"
-        if (far := (x.float() - x0).abs().max().item()) > EPS + 1e-6:
-            return f"a change of {255 * far:.1f} grey levels; allowed are {255 * EPS:.0f}", "project after every step"
+        if wrong := not_allowed(x, x0, EPS):
+            return wrong
         with torch.no_grad():
             share = networks.load("picturebook")(x.float()).softmax(1)[0]
         if (best := int(share.argmax())) != wanted:

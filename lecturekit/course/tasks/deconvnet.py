@@ -11,11 +11,7 @@ from torch.nn import functional as F
 from lecturekit.course import handouts
 from lecturekit.course.asking import Certificate, Mistake, Task, difference
 from lecturekit.course.given import small_cnn
-
-
-def whole(low, high, random):
-    """Return a random whole number from ``low`` to ``high``."""
-    return int(torch.randint(low, high + 1, (), generator=random))
+from lecturekit.course.tasks.telling import whole
 
 
 def maps(random, channels=3, size=(6, 8)):

@@ -10,14 +10,10 @@ from torch.nn import functional as F
 from lecturekit.course.asking import SEED, Certificate, Mistake, Task
 from lecturekit.course.given import trained_decoder
 from lecturekit.course.handouts import SMALL, TAPPED, small, tapped
+from lecturekit.course.tasks.telling import whole
 
 GAIN = 3.0  # dB over the best constant: λ from 1 to 10 reaches 3.4 whatever is tapped and drawn; without λ it is 1
 FRESH = 32  # drawings that the certificate is measured on
-
-
-def whole(low, high, random):
-    """Return a random whole number from ``low`` to ``high``."""
-    return int(torch.randint(low, high + 1, (), generator=random))
 
 
 # 1 · zeros between the values

@@ -8,7 +8,7 @@ import torch
 from lecturekit.course.asking import Certificate, Mistake, Task
 from lecturekit.course.given import linear_net, tiny_net
 from lecturekit.course.handouts import stronghold
-from lecturekit.course.tasks.attacks import SIDE, pictures, slope
+from lecturekit.course.tasks.attacks import SIDE, not_allowed, pictures, slope
 from lecturekit.course.tasks.telling import telling, whole
 
 EPS = 12 / 255  # of the certificate
@@ -368,17 +368,13 @@ def breached(variant=0):
 
     def judge(x):
         net, x0, y = stronghold(variant)
-        if not isinstance(x, torch.Tensor) or x.shape != x0.shape or not x.is_floating_point():
-            return "no picture of shape (1, 3, 64, 64)", "keep the shape of the drawing"
-        if not x.isfinite().all() or x.min() < 0 or x.max() > 1:
-            return f"pixels from {x.min():.3g} to {x.max():.3g}", "a picture lies in [0, 1]: clamp last"
-        if (far := (x.float() - x0).abs().max().item()) > EPS + 1e-6:
-            return f"a change of {255 * far:.1f} grey levels; allowed are {255 * EPS:.0f}", "project after every step"
+        if wrong := not_allowed(x, x0, EPS):
+            return wrong
         with torch.no_grad():
             named = int(net(x.float()).argmax())
         if named != y:
             return None
-        if far < 1e-6:
+        if (x - x0).abs().max() < 1e-6:
             return "the drawing as it was", (
                 "the gradient is zero, and its sign, too: leave out net[0] and net[2] when you compute it")  # fmt: skip
         return f"the network still says class {y}", (
