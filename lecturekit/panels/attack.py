@@ -11,7 +11,6 @@ The trap: a picture that a network named wrongly from the start is no success; t
 """
 
 import dataclasses
-import functools
 import time
 from typing import NamedTuple
 
@@ -24,17 +23,22 @@ from lecturekit.panels import controls as knobs
 from lecturekit.panels import look
 from lecturekit.panels.base import Memory, Panel, hidden_unless
 from lecturekit.panels.before_after import paired_bars
-from lecturekit.panels.methods import METHODS, NORMS, Asked
+from lecturekit.panels.methods import METHODS, NORMS, SCORES, Asked
 from lecturekit.panels.second import Second, about_second, shown_to
 from lecturekit.panels.shelf import WORDS, Shelf, names_of_classes
-from lecturekit.panels.source import BOOK, FIRST, PHOTOGRAPHS, Chosen, Source
+from lecturekit.panels.source import BOOK, PHOTOGRAPHS, Chosen, Source, drawn_class
 from lecturekit.panels.verdicts import about_attacked, about_change, about_picture, per_cent, signed, title
-from lecturekit.pictures import photographs, picturebook
+from lecturekit.pictures import photographs
 from lecturekit.progress import Step
 
 ANYTHING, LEAST, NOBODY = "anything else", "least likely", "nobody"
 GREY = [0, 0.25, 0.5, 0.75, 1, 1.5, *range(2, 9), *range(10, 17, 2), 20, 24, 28, 32]  # L∞, of 255
 RADII = [0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5]  # L2, in pixel units
+CLIMBED = {
+    "cross-entropy": "cross-entropy: how unlikely it is",
+    "margin": "margin: how far behind the best",
+    "DLR": "DLR: the margin, whatever the scale",
+}
 BARS = 10  # classes at once
 WIDE = 620  # pixels of the bars
 WATCHED = 0.3  # seconds from which on work is shown as it goes: sooner it would only flicker
@@ -64,11 +68,12 @@ class Attack(Panel):
     """Mislead any network with any attack, and move the radius.
 
     From code: ``panel.set(world=, picture=, photograph=, upload=, network=, attack=, norm=, eps=, radius=, aim=,
-    steps=, restarts=, leave=, bars=, second=)``; ``panel.result`` is an `Attacked`.
+    score=, steps=, restarts=, leave=, bars=, second=)``; ``panel.result`` is an `Attacked`.
 
     ``eps`` counts grey levels of 255 and belongs to L∞, ``radius`` is in pixel units and belongs to L2.  ``aim`` is
-    ``"anything else"``, ``"least likely"`` or the name of a class.  ``second`` is the name of a network that is shown
-    the finished picture, or ``"nobody"``.  Knobs that an attack does not listen to are hidden.
+    ``"anything else"``, ``"least likely"`` or the name of a class, ``score`` one of `methods.SCORES`.  ``second`` is
+    the name of a network that is shown the finished picture, or ``"nobody"``.  Knobs that an attack does not listen to
+    are hidden.
 
     Args:
         networks: see `shelf.Shelf`.
@@ -86,6 +91,7 @@ class Attack(Panel):
             "eps": knobs.walk("ε", [(f"{level:g} / 255", level) for level in GREY], 8),
             "radius": knobs.walk("ε", [(f"{radius:g}", radius) for radius in RADII], 2),
             "aim": knobs.menu("Aim", self._aims(network.value)),
+            "score": knobs.menu("Score", [(words, name) for name, words in CLIMBED.items()]),
             "steps": knobs.slider("Steps", 1, 100, 40, live=False),
             "restarts": knobs.slider("Restarts", 1, 10, 1, live=False),
             "leave": knobs.tick("stop once misled"),
@@ -118,7 +124,7 @@ class Attack(Panel):
     def _unveil(self):
         """Show the knobs that the attack listens to."""
         heeded, norm = METHODS[self.controls["attack"].value].knobs, self.controls["norm"].value
-        for name in ("aim", "steps", "restarts", "leave"):
+        for name in ("aim", "score", "steps", "restarts", "leave"):
             self.controls[name].layout.display = hidden_unless(name in heeded)
         for name, belongs in (("eps", "Linf"), ("radius", "L2")):
             self.controls[name].layout.display = hidden_unless("ball" in heeded and norm == belongs)
@@ -178,12 +184,6 @@ def true_name(settings):
     return None
 
 
-@functools.lru_cache(512)
-def drawn_class(number):
-    """Return the class of picture ``number`` of ``PictureBook("test", ...)``."""
-    return picturebook.CLASSES[picturebook.draw(FIRST + number).label]
-
-
 def attacked(model, chosen, truth, settings, watch):
     """Attack one picture as the settings say, and measure what came out.
 
@@ -204,7 +204,12 @@ def attacked(model, chosen, truth, settings, watch):
         return watch(dataclasses.replace(step, picture=(chosen, step.picture[:1].clone()) if late else None))
 
     runs = Runs(told, restarts)
-    found = method.run(model, x, y, Asked(ball, target, settings["steps"], restarts, settings["leave"], runs))
+    found = method.run(
+        model,
+        x,
+        y,
+        Asked(ball, target, settings["steps"], restarts, settings["leave"], runs, SCORES[settings["score"]]),
+    )
     if found.complete and runs.done:
         watch(Step(runs.done, runs.done))  # fewer than were allowed, if it ended early
     rounded = found.rounded(lambda pixels: found.clean if torch.equal(pixels, x) else model(pixels))

@@ -3,11 +3,11 @@
 =============  ==========================================  ====================================================
 name           what it does                                knobs beside the picture and the network
 =============  ==========================================  ====================================================
-``fgsm``       one step of the whole radius                ball, aim
-``bim``        small steps from the picture                ball, aim, steps, leave
-``pgd``        small steps from random points              ball, aim, steps, leave, restarts
-``mi_fgsm``    small steps along the sum of gradients      ball, aim, steps
-``apgd``       steps that are halved where they fail       ball, aim, steps, leave, restarts
+``fgsm``       one step of the whole radius                ball, aim, score
+``bim``        small steps from the picture                ball, aim, score, steps, leave
+``pgd``        small steps from random points              ball, aim, score, steps, leave, restarts
+``mi_fgsm``    small steps along the sum of gradients      ball, aim, score, steps
+``apgd``       steps that are halved where they fail       ball, aim, score, steps, leave, restarts
 ``deepfool``   the smallest change                         steps; it has no radius and no aim
 ``noise``      a random change, which knows nothing        ball, restarts: the best of so many draws
 =============  ==========================================  ====================================================
@@ -31,6 +31,7 @@ from lecturekit.attacks.threat import Ball, inside
 from lecturekit.progress import Watch
 
 NORMS = {"Linf": attacks.Linf, "L2": attacks.L2}
+SCORES = {"cross-entropy": attacks.cross_entropy, "margin": attacks.margin, "DLR": attacks.dlr}
 
 
 class Asked(NamedTuple):
@@ -42,6 +43,7 @@ class Asked(NamedTuple):
         steps, restarts: at most.
         leave: a picture is left alone as soon as it is misled; otherwise all steps are taken.
         watch: see `lecturekit.progress`.
+        score: what is climbed, see `attacks.scores`.
     """
 
     ball: Ball
@@ -50,6 +52,7 @@ class Asked(NamedTuple):
     restarts: int
     leave: bool
     watch: Watch | None
+    score: Callable = attacks.cross_entropy
 
 
 class Method(NamedTuple):
@@ -62,14 +65,14 @@ class Method(NamedTuple):
 
 def fgsm(model, x, y, asked):
     """Take one step of the whole radius."""
-    return attacks.fgsm(model, x, y, ball=asked.ball, target=asked.target)
+    return attacks.fgsm(model, x, y, ball=asked.ball, target=asked.target, score=asked.score)
 
 
 def bim(model, x, y, asked):
     """Take small steps from the picture itself; unlike `attacks.bim`, to the last one if that is wanted."""
     ball, target = asked.ball, asked.target
     alpha = max(attacks.levels(1), ball.eps / asked.steps)  # one grey level, or as long as it takes
-    how = {"steps": asked.steps, "leave": asked.leave, "watch": asked.watch}
+    how = {"steps": asked.steps, "score": asked.score, "leave": asked.leave, "watch": asked.watch}
     with attacking(model, x, y, target):
         climbed = ascend(model, x, y, ball, alpha=alpha, target=target, **how)
         return finish("BIM", model, x, climbed, y, target, ball)
@@ -83,8 +86,8 @@ def pgd(model, x, y, asked):
 
 def mi_fgsm(model, x, y, asked):
     """Take small steps along the running sum of the gradients."""
-    ball, steps, target = asked.ball, asked.steps, asked.target
-    return attacks.mi_fgsm(model, x, y, ball=ball, steps=steps, target=target, watch=asked.watch)
+    how = {"steps": asked.steps, "score": asked.score, "watch": asked.watch}
+    return attacks.mi_fgsm(model, x, y, ball=asked.ball, target=asked.target, **how)
 
 
 def adaptive(model, x, y, asked):
@@ -114,11 +117,11 @@ def noise(model, x, y, asked):
 
 
 METHODS = {
-    "fgsm": Method("FGSM: one step", fgsm, ("ball", "aim")),
-    "bim": Method("BIM: small steps", bim, ("ball", "aim", "steps", "leave")),
-    "pgd": Method("PGD: from random points", pgd, ("ball", "aim", "steps", "leave", "restarts")),
-    "mi_fgsm": Method("MI-FGSM: with momentum", mi_fgsm, ("ball", "aim", "steps")),
-    "apgd": Method("APGD: steps that adapt", adaptive, ("ball", "aim", "steps", "leave", "restarts")),
+    "fgsm": Method("FGSM: one step", fgsm, ("ball", "aim", "score")),
+    "bim": Method("BIM: small steps", bim, ("ball", "aim", "score", "steps", "leave")),
+    "pgd": Method("PGD: from random points", pgd, ("ball", "aim", "score", "steps", "leave", "restarts")),
+    "mi_fgsm": Method("MI-FGSM: with momentum", mi_fgsm, ("ball", "aim", "score", "steps")),
+    "apgd": Method("APGD: steps that adapt", adaptive, ("ball", "aim", "score", "steps", "leave", "restarts")),
     "deepfool": Method("smallest change: DeepFool", smallest, ("steps",)),
     "noise": Method("random noise (control)", noise, ("ball", "restarts")),
 }

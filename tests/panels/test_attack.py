@@ -12,10 +12,11 @@ from lecturekit.attacks.deepfool import deepfool
 from lecturekit.attacks.threat import ROUNDING
 from lecturekit.errors import InputError, ModelError
 from lecturekit.panels import Attack
-from lecturekit.panels.attack import GREY, RADII, drawn_class, magnified
+from lecturekit.panels.attack import GREY, RADII, magnified
 from lecturekit.panels.before_after import paired_bars, scale
-from lecturekit.panels.methods import METHODS, Asked
+from lecturekit.panels.methods import METHODS, SCORES, Asked
 from lecturekit.panels.second import Second, about_second, verdict
+from lecturekit.panels.source import drawn_class
 from lecturekit.pictures import picturebook
 from tests.panels.conftest import tiny
 
@@ -68,6 +69,30 @@ def test_bim_is_that_of_the_library_if_it_stops_once_misled(panel, networks):
     expected = attacks.bim(networks["one"], result.chosen.x, result.found.y, ball=attacks.Linf(4 / 255), steps=6)
     torch.testing.assert_close(result.found.x, expected.x, rtol=0, atol=0)
     assert result.found.gradients <= panel.set(leave=False).result.found.gradients == 6
+
+
+@pytest.mark.parametrize("name", ["fgsm", "bim", "pgd", "mi_fgsm", "apgd"])
+def test_the_score_is_what_the_attack_climbs(panel, networks, monkeypatch, name):
+    climbed = []
+
+    def noted(logits, y, target=None):
+        climbed.append(len(logits))
+        return attacks.margin(logits, y, target)
+
+    monkeypatch.setitem(SCORES, "margin", noted)
+    panel.set(attack=name, eps=2, steps=3)
+    assert not climbed, "cross-entropy at first"
+    found = panel.set(score="margin").result.found
+    assert found.complete and climbed
+
+
+def test_with_the_margin_it_finds_what_the_library_finds_with_the_margin(panel, networks):
+    result = panel.set(attack="pgd", eps=2, steps=7, score="margin").result
+    how = {"ball": attacks.Linf(2 / 255), "steps": 7, "leave": False, "score": attacks.margin}
+    expected = attacks.pgd(networks["one"], result.chosen.x, result.found.y, **how)
+    torch.testing.assert_close(result.found.x, expected.x, rtol=0, atol=0)
+    other = panel.set(score="cross-entropy").result
+    assert not torch.equal(other.found.x, expected.x)
 
 
 @pytest.mark.parametrize("name", ["bim", "pgd", "mi_fgsm", "apgd"])
@@ -288,14 +313,14 @@ def test_bars_have_ink_on_white_paper_and_the_colours_of_before_and_after():
 
 def test_knobs_are_seen_only_where_they_do_something(panel):
     def seen():
-        names = ("eps", "radius", "aim", "steps", "restarts", "leave")
+        names = ("eps", "radius", "aim", "score", "steps", "restarts", "leave")
         return [name for name in names if panel.controls[name].layout.display != "none"]
 
-    assert seen() == ["eps", "aim"]
+    assert seen() == ["eps", "aim", "score"]
     panel.set(norm="L2")
-    assert seen() == ["radius", "aim"]
+    assert seen() == ["radius", "aim", "score"]
     panel.set(attack="pgd")
-    assert seen() == ["radius", "aim", "steps", "restarts", "leave"]
+    assert seen() == ["radius", "aim", "score", "steps", "restarts", "leave"]
     panel.set(attack="deepfool")
     assert seen() == ["steps"]
     panel.set(attack="noise", norm="Linf")
