@@ -153,9 +153,9 @@ class Attack(Panel):
     def show(self, result, settings):
         """Paint the picture, what was added, the sum, and what the network says of both."""
         found, (shown, factor) = result.found, magnified(result.found.delta)
-        self.original.paint(look.enlarged(result.chosen.x), about_picture(result))
-        self.change.paint(look.enlarged(shown), about_change(found, factor))
-        self.attacked.paint(look.enlarged(found.x), about_attacked(result), title=title(found))
+        self.original.paint(look.pixels(result.chosen.x), about_picture(result))
+        self.change.paint(look.pixels(shown), about_change(found, factor))
+        self.attacked.paint(look.pixels(found.x), about_attacked(result), title=title(found))
         kind, second = settings["bars"], result.second
         classes = (found.y, found.target)
         png = bars(result.names, found.clean, found.logits, classes, kind)
@@ -170,9 +170,9 @@ class Attack(Panel):
         """Paint what the attack has come to."""
         chosen, x = picture
         shown, factor = magnified(x - chosen.x)
-        self.original.paint(look.enlarged(chosen.x), chosen.words)
-        self.change.paint(look.enlarged(shown), f"magnified × {factor}, 0 is grey")
-        self.attacked.paint(look.enlarged(x), "so far", title="Under attack")
+        self.original.paint(look.pixels(chosen.x), chosen.words)
+        self.change.paint(look.pixels(shown), f"magnified × {factor}, 0 is grey")
+        self.attacked.paint(look.pixels(x), "so far", title="Under attack")
 
 
 def true_name(settings):
@@ -194,6 +194,7 @@ def attacked(model, chosen, truth, settings, watch):
         logits = checked_logits(model, x, x.new_zeros(0, dtype=torch.long))  # (1, K)
     names = names_of_classes(model, logits.shape[1])
     y = torch.tensor([names.index(truth)], device=x.device) if truth in names else logits.argmax(1)
+    model = Remembering(model, x, logits)
     norm, method = settings["norm"], METHODS[settings["attack"]]
     ball = NORMS[norm](attacks.levels(settings["eps"]) if norm == "Linf" else settings["radius"])
     target = aimed(settings["aim"], logits, y, names) if "aim" in method.knobs else None
@@ -212,8 +213,21 @@ def attacked(model, chosen, truth, settings, watch):
     )
     if found.complete and runs.done:
         watch(Step(runs.done, runs.done))  # fewer than were allowed, if it ended early
-    rounded = found.rounded(lambda pixels: found.clean if torch.equal(pixels, x) else model(pixels))
-    return Attacked(chosen, found, rounded, names, truth in names)
+    return Attacked(chosen, found, found.rounded(model), names, truth in names)
+
+
+class Remembering(torch.nn.Module):
+    """A network that keeps its answer to the clean picture: it is asked for it up to three times."""
+
+    def __init__(self, model, x, logits):
+        super().__init__()
+        self.model, self.x, self.logits = model, x, logits
+        self.eval()
+
+    def forward(self, x):
+        """Return the logits; what is known is not computed again, unless somebody wants its gradient."""
+        known = not torch.is_grad_enabled() and torch.equal(x, self.x)
+        return self.logits if known else self.model(x)
 
 
 def aimed(aim, logits, y, names):

@@ -279,7 +279,8 @@ class Telling:
     def __init__(self, panel, job):
         self.panel, self.job = panel, job
         self.cut_short, self.step = False, None
-        self._began, self._due, self._picture = time.monotonic(), 0.0, None
+        self._began, self._picture = time.monotonic(), None
+        self._due = self._began + TICK  # what is over by then needs no bar; whoever knows better reports a step 0
 
     def __call__(self, step):
         """Take one report; return `STOP` if the job is to end."""
@@ -290,7 +291,7 @@ class Telling:
         if step.picture is not None:
             self._picture = step.picture
         now = time.monotonic()
-        if self.panel.steps and now >= self._due:
+        if self.panel.steps and (now >= self._due or not step.done):
             self._due = now + TICK
             self._tell(step, now - self._began)
         return None

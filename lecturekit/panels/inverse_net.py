@@ -94,7 +94,7 @@ class InverseNet(Panel):
             found = result.optimised
             words = f"PSNR {measure.psnr(found.x, result.chosen.x).item():.1f} dB\n"
             words += f"{found.evaluations} evaluations, {found.seconds:.1f} s"
-            self.optimised.paint(look.enlarged(found.x), words)
+            self.optimised.paint(look.pixels(found.x), words)
 
     def live(self, picture):
         """Paint what the inverse network has already, or the optimisation as it is now."""
@@ -102,10 +102,10 @@ class InverseNet(Panel):
             self._paint(*picture)
             self.optimised.unveil(True)
         else:
-            self.optimised.paint(look.enlarged(picture), "so far")
+            self.optimised.paint(look.pixels(picture), "so far")
 
     def _paint(self, result, layer):
         shape = " × ".join(map(str, result.code_shape))
-        self.original.paint(look.enlarged(result.chosen.x), result.chosen.words)
+        self.original.paint(look.pixels(result.chosen.x), result.chosen.words)
         words = f"PSNR {result.psnr:.1f} dB\nfrom {shape} numbers of {layer}, one forward pass"
-        self.decoded.paint(look.enlarged(result.x), words)
+        self.decoded.paint(look.pixels(result.x), words)

@@ -126,10 +126,10 @@ class Invert(Panel):
         """Paint original, reconstruction and, with several restarts, where they differ."""
         (name, share), (name_after, share_after) = result.said
         x, found = result.chosen.x, result.found
-        self.original.paint(look.enlarged(x), f"{result.chosen.words}\nthe network says {name}, {100 * share:.1f} %")
+        self.original.paint(look.pixels(x), f"{result.chosen.words}\nthe network says {name}, {100 * share:.1f} %")
         words = f"PSNR {result.psnr:.1f} dB\nfeature error {found.feature_error.item():.2g}\n"
         words += f"the network says {name_after}, {100 * share_after:.1f} %"
-        self.rebuilt.paint(look.enlarged(found.x), words, title=title(settings))
+        self.rebuilt.paint(look.pixels(found.x), words, title=title(settings))
         self.spread.unveil(len(found.restarts) > 1)
         if len(found.restarts) > 1:
             self.spread.paint(*spread(found.spread()[0]))
@@ -137,8 +137,8 @@ class Invert(Panel):
     def live(self, picture):
         """Paint the original, and the reconstruction as it is now."""
         chosen, settings, x = picture
-        self.original.paint(look.enlarged(chosen.x), chosen.words)
-        self.rebuilt.paint(look.enlarged(x), f"PSNR {measure.psnr(x, chosen.x).item():.1f} dB so far", title(settings))
+        self.original.paint(look.pixels(chosen.x), chosen.words)
+        self.rebuilt.paint(look.pixels(x), f"PSNR {measure.psnr(x, chosen.x).item():.1f} dB so far", title(settings))
         self.spread.unveil(False)
 
 

@@ -225,10 +225,10 @@ class Leakage(Panel):
         self._paint(picture() if callable(picture) else picture, "being measured")
 
     def _paint(self, result, no_price):
-        self.original.paint(look.enlarged(result.x0), about_original(result))
+        self.original.paint(look.pixels(result.x0), about_original(result))
         self.code.paint(sheet(result.code), about_code(result), title=f"Code sent: {result.case.layer}")
         alone = len(self._attackers(result.case.network)) == 1
-        self.rebuilt.paint(look.enlarged(result.x), about_picture(result, alone), title=title(result.case))
+        self.rebuilt.paint(look.pixels(result.x), about_picture(result, alone), title=title(result.case))
         for strip in self.strips[1:]:
             strip.unveil(result.verdict is not None)
         if result.verdict is not None:

@@ -249,12 +249,12 @@ class Maximise(Panel):
             picture.unveil(i < len(result.found.x))
             if i < len(result.found.x):
                 x = result.found.x[i : i + 1]
-                picture.paint(look.enlarged(x), about_painted(result, i), title(settings, i, len(result.found.x)))
+                picture.paint(look.pixels(x), about_painted(result, i), title(settings, i, len(result.found.x)))
         score = result.found.score.max().item()
         self.best_one.unveil(result.best.score > score)
         if result.best.score > score:
             words = f"score {result.best.score:.3g}, best of {result.starts} starts\n{result.best.words}"
-            self.best_one.paint(look.enlarged(result.best.x), words)
+            self.best_one.paint(look.pixels(result.best.x), words)
 
     def _paint_life(self, result):
         self.strongest.unveil(result.strongest is not None)
@@ -270,7 +270,7 @@ class Maximise(Panel):
         for i, shown in enumerate(self.painted):
             shown.unveil(i < len(x))
             if i < len(x):
-                shown.paint(look.enlarged(x[i : i + 1]), f"score {score:.3g} so far", title(settings, i, len(x)))
+                shown.paint(look.pixels(x[i : i + 1]), f"score {score:.3g} so far", title(settings, i, len(x)))
 
 
 def score_of(settings, count):

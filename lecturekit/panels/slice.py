@@ -119,10 +119,10 @@ class Slice(Panel):
         marks = [(0, 0), (1, 0)] if result.other else [(0, 0)]
         how = {"units": units, "first": [result.y], "outline": frame, "marks": marks, "width": WIDE}
         self.map.paint(slice_map(result.plane, result.names, axes, ticks, **how), about_map(result, settings["eps"]))
-        self.picture.paint(look.enlarged(result.chosen.x, NEXT), about_picture(result))
+        self.picture.paint(look.pixels(result.chosen.x), about_picture(result))
         self.beyond.unveil(result.beyond is not None)
         if result.beyond:
-            self.beyond.paint(look.enlarged(result.beyond.x, NEXT), about_beyond(result))
+            self.beyond.paint(look.pixels(result.beyond.x), about_beyond(result))
 
     def live(self, picture):
         """Paint the map as far as it is there."""

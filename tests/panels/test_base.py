@@ -205,11 +205,25 @@ def test_start_computes_again_what_was_stopped():
 
 
 def test_progress_tells_steps_and_seconds_and_ends_full():
-    panel = Counting(work=in_steps(total=30), steps="evaluations")
+    panel = Counting(work=in_steps(total=30, pause=0.01), steps="evaluations")
     assert panel._bar.value == panel._bar.max == 30
     assert "30 evaluations in 0." in panel._status.value
     assert panel.lived, "pictures are painted while the work goes on"
     assert len(panel.lived) < 30, "but not at every step"
+
+
+def test_work_that_is_over_at_once_paints_nothing_on_the_way_unless_it_says_that_it_begins():
+    panel = Counting(work=in_steps(total=5), steps="evaluations")
+    assert panel.lived == []
+    assert panel._bar.value == panel._bar.max == 5
+
+    def announced(settings, watch):
+        watch(Step(0, 5, picture="begun"))
+        return in_steps(total=5)(settings, watch)
+
+    panel.work = announced
+    panel.refresh()
+    assert panel.lived == ["begun"]
 
 
 def test_ctrl_c_while_code_waits_stops_the_work_and_keeps_the_best(monkeypatch):

@@ -26,6 +26,12 @@ def test_every_pixel_becomes_a_square_of_its_colour(dtype):
     assert (shown[:, 1::2] == shown[:, ::2]).all()
 
 
+def test_a_picture_goes_to_the_browser_pixel_for_pixel():
+    x = torch.rand(1, 3, 5, 4, generator=torch.Generator().manual_seed(0))
+    shown = pixels(look.pixels(x))
+    assert (shown[..., :3] == (255 * x[0]).round().byte().permute(1, 2, 0).numpy()).all()
+
+
 def test_a_frame_marks_the_edge_of_the_box_and_nothing_else():
     x = torch.zeros(1, 3, 32, 64)
     shown = pixels(look.framed(x, (2, 4, 12, 24), side=32))[..., :3]
