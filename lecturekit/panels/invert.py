@@ -1,6 +1,5 @@
 """Inversion by optimisation, live: noise becomes a picture that the layer cannot tell from the original."""
 
-import contextlib
 import dataclasses
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from lecturekit.panels import look
 from lecturekit.panels.base import Memory, Panel
 from lecturekit.panels.shelf import Shelf, names_of_classes
 from lecturekit.panels.source import Chosen, Source
+from lecturekit.panels.tuning import Tuning
 
 SOLVERS = {"lbfgs": inversion.lbfgs, "adam": inversion.adam}
 HOLDS = {"pixels": inversion.Pixels, "fourier": inversion.Fourier, "deep prior": inversion.DeepPrior}
@@ -55,7 +55,7 @@ class Invert(Panel):
 
     def __init__(self, networks=None, *, world="picturebook", size=64, **settings):
         self.shelf, self.source = Shelf(networks, size=size), Source(world, size, live=False)
-        self.memory, self._tuning = Memory(), False
+        self.memory = Memory()
         network = knobs.menu("Network", self.shelf.options())
         layers = list(self.shelf.opened(network.value).shapes)
         chosen = {
@@ -71,45 +71,22 @@ class Invert(Panel):
             "shuffled": knobs.tick("shuffled code (control)"),
         }
         network.observe(self._network_changed, names="value")
-        for name in ("tuned", "layer"):
-            chosen[name].observe(self._tune, names="value")
-        for name in TUNED:
-            chosen[name].observe(self._knob_turned, names="value")
+        tuning = Tuning(self, chosen, TUNED, self._tuned)
         self.original, self.rebuilt = look.Picture("Original"), look.Picture("Reconstruction")
         self.spread = look.Picture("Spread of the restarts")
         strip = look.Strip([self.original, self.rebuilt, self.spread])
         super().__init__({**self.source.controls, **chosen}, [strip], steps="evaluations")
-        self._tune()
+        tuning.follow()
         self.begin(settings)
 
     def _network_changed(self, event):
         with self.together():
             knobs.offer(self.controls["layer"], list(self.shelf.opened(event["new"]).shapes))
 
-    def _tune(self, _event=None):
-        """Turn the knobs to what suits the layer, if that is wanted."""
-        if not self.controls["tuned"].value:
-            return
+    def _tuned(self):
+        """Return where the knobs belong for the layer."""
         hold, weight, evaluations = settings_for(self.controls["layer"].value)
-        values = ({kind: name for name, kind in HOLDS.items()}[hold], weight, weight, evaluations)
-        with self.together(), self._by_ourselves():
-            for name, value in zip(TUNED, values, strict=True):
-                knobs.put(name, self.controls[name], value)
-
-    def _knob_turned(self, _event):
-        """Somebody turned a knob: it is not tuned any more."""
-        if not self._tuning:
-            with self.together():
-                self.controls["tuned"].value = False
-
-    @contextlib.contextmanager
-    def _by_ourselves(self):
-        """Turn knobs without taking the tick away."""
-        self._tuning = True
-        try:
-            yield
-        finally:
-            self._tuning = False
+        return {kind: name for name, kind in HOLDS.items()}[hold], weight, weight, evaluations
 
     def compute(self, settings, watch):
         """Return the `Inverted` for the settings, from memory if it is there."""

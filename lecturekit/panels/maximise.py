@@ -12,7 +12,6 @@ The trap: a painted picture is the edge of what is possible, no sample of what t
 weights" as the network: its units have wishes, too.
 """
 
-import contextlib
 import dataclasses
 from typing import NamedTuple
 
@@ -28,6 +27,7 @@ from lecturekit.panels.album import Album, before_relu, layers_of, loudest, on_d
 from lecturekit.panels.base import Memory, Panel, Part, hidden_unless
 from lecturekit.panels.gallery import clipped
 from lecturekit.panels.shelf import Shelf
+from lecturekit.panels.tuning import Tuning
 from lecturekit.parameterise import Fourier, Pixels
 
 HOLDS = {"waves": Fourier, "pixels": Pixels}
@@ -99,7 +99,7 @@ class Maximise(Panel):
 
     def __init__(self, networks=None, *, size=64, **settings):
         self.shelf = Shelf(networks, size=size)
-        self.album, self.memory, self.best, self._tuning = Album(self.shelf), Memory(), Memory(), False
+        self.album, self.memory, self.best = Album(self.shelf), Memory(), Memory()
         network = knobs.menu("Network", self.shelf.options())
         layers = layers_of(self.shelf, network.value)
         layer = knobs.walk("Layer", list(layers), "conv4" if "conv4" in layers else None, live=False)
@@ -126,17 +126,14 @@ class Maximise(Panel):
         layer.observe(self._layer_changed, names="value")
         for name in ("wish", "copies"):
             controls[name].observe(lambda _: self._unveil(), names="value")
-        for name in ("tuned", "layer"):
-            controls[name].observe(self._tune, names="value")
-        for name in TUNED:
-            controls[name].observe(self._knob_turned, names="value")
+        tuning = Tuning(self, controls, TUNED, self._tuned)
         self.strongest, self.best_one = look.Picture("The strongest drawing"), look.Picture("Best so far")
         self.painted = [look.Picture("Painted" if not i else f"Painted, {i + 1}") for i in range(PAINTED)]
         strip = look.Strip([*self.painted, self.strongest, self.best_one])
         super().__init__(controls, [strip], steps="steps")
         for picture in strip.pictures[1:]:  # they come when there is something to show
             picture.unveil(False)
-        self._tune()
+        tuning.follow()
         self._unveil()
         self.begin(settings)
 
@@ -167,31 +164,11 @@ class Maximise(Panel):
         self.controls["other"].layout.display = hidden_unless(wish == MIXTURE)
         self.controls["apart"].layout.display = hidden_unless(copies > 1)
 
-    def _tune(self, _event=None):
-        """Turn the views to what suits the layer, if that is wanted."""
-        if not self.controls["tuned"].value:
-            return
+    def _tuned(self):
+        """Return where the views belong for the layer."""
         model = self.shelf.opened(self.controls["network"].value).model
         jitter, scale, degrees, blur, rate = SETTINGS.get(before_relu(model, self.controls["layer"].value), OTHER)
-        values = (jitter, round(100 * scale), round(degrees), blur, rate)
-        with self.together(), self._by_ourselves():
-            for name, value in zip(TUNED, values, strict=True):
-                knobs.put(name, self.controls[name], value)
-
-    def _knob_turned(self, _event):
-        """Somebody turned a knob: it is not tuned any more."""
-        if not self._tuning:
-            with self.together():
-                self.controls["tuned"].value = False
-
-    @contextlib.contextmanager
-    def _by_ourselves(self):
-        """Turn knobs without taking the tick away."""
-        self._tuning = True
-        try:
-            yield
-        finally:
-            self._tuning = False
+        return jitter, round(100 * scale), round(degrees), blur, rate
 
     def compute(self, settings, watch):
         """Return the `Wished`, from memory if it is there: the picture first, then what life offers."""
