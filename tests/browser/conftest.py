@@ -15,9 +15,7 @@ from tests.browser.driving import (
 )
 from tests.lab_server import running_lab
 
-LONG = {
-    f"test_{name}.py" for name in ("notebooks_even", "notebooks_odd", "memory", "speed", "access", "life", "threads")
-}
+LONG = {f"test_{name}.py" for name in ("notebooks_even", "notebooks_odd", "memory", "speed", "threads")}
 
 
 def pytest_collection_modifyitems(items):
