@@ -34,11 +34,6 @@ from lecturekit.progress import Step
 ANYTHING, LEAST, NOBODY = "anything else", "least likely", "nobody"
 GREY = [0, 0.25, 0.5, 0.75, 1, 1.5, *range(2, 9), *range(10, 17, 2), 20, 24, 28, 32]  # L∞, of 255
 RADII = [0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 1.25, 1.5, 2, 2.5, 3, 4, 5]  # L2, in pixel units
-CLIMBED = {
-    "cross-entropy": "cross-entropy: how unlikely it is",
-    "margin": "margin: how far behind the best",
-    "DLR": "DLR: the margin, whatever the scale",
-}
 BARS = 10  # classes at once
 WIDE = 620  # pixels of the bars
 WATCHED = 0.3  # seconds from which on work is shown as it goes: sooner it would only flicker
@@ -91,7 +86,7 @@ class Attack(Panel):
             "eps": knobs.walk("ε", [(f"{level:g} / 255", level) for level in GREY], 8),
             "radius": knobs.walk("ε", [(f"{radius:g}", radius) for radius in RADII], 2),
             "aim": knobs.menu("Aim", self._aims(network.value)),
-            "score": knobs.menu("Score", [(words, name) for name, words in CLIMBED.items()]),
+            "score": knobs.menu("Score", list(SCORES)),
             "steps": knobs.slider("Steps", 1, 100, 40, live=False),
             "restarts": knobs.slider("Restarts", 1, 10, 1, live=False),
             "leave": knobs.tick("stop once misled"),
