@@ -246,8 +246,9 @@ def turn_something(notebook, panel, patience=20_000):
             continue
         if menu := knob.query_selector("select"):
             menu.press("Shift")  # the eye counts from a key; an arrow would open the menu and choose nothing yet
-            count, now = menu.evaluate("menu => [menu.options.length, menu.selectedIndex]")
-            menu.select_option(index=(now + 1) % count)
+            names, now = menu.evaluate("menu => [[...menu.options].map(option => option.text), menu.selectedIndex]")
+            others = [*range(now + 1, len(names)), *range(now)]  # "my own file" is not there
+            menu.select_option(index=next((i for i in others if names[i].split()[0] != "my"), now))
         else:
             grip = knob.query_selector(".noUi-handle")
             at_the_end = grip.get_attribute("aria-valuenow") == grip.get_attribute("aria-valuemax")
