@@ -77,7 +77,11 @@ STYLES = {
         "gap": "0 20px",
     },
     f"{DECK} .lk-panel > *": {"grid-column": "2"},
-    f"{DECK} .lk-panel > .lk-controls": {"grid-area": "1 / 1", "grid-template-columns": "1fr !important"},
+    f"{DECK} .lk-panel > .lk-controls": {
+        "grid-area": "1 / 1",
+        "grid-template-columns": "1fr !important",
+        "gap": "2px 24px !important",
+    },
     f"{DECK} .lk-panel > .lk-row": {"grid-area": "2 / 1", "align-content": "flex-start"},
     # three pictures and a row below them, with their captions; a drawing can be smaller than a picture
     f"{DECK} .lk-panel .lk-pictures": {"margin-top": "0", "gap": "4px 12px"},
