@@ -66,23 +66,26 @@ def deepfool(model, x, y, *, norm=L2, steps=50, classes=10, overshoot=0.02, watc
 
 
 def shortest(model, x0, y, norm, steps, classes, overshoot, watch):
-    """Return pictures (N, C, H, W) and what `Adversarial` counts."""
+    """Return pictures (N, C, H, W), what `Adversarial` counts, and what the network says of the clean pictures."""
     found, gradients, queries, flat = x0.clone(), torch.zeros_like(y), torch.zeros_like(y), torch.zeros_like(y)
+    said = None
     rows, complete, rivals = torch.arange(len(x0), device=x0.device), True, None
     clean, r = x0, torch.zeros_like(x0)
     with interruptible() as interrupted:
         for step in range(steps + 1 if len(x0) else 0):
-            with torch.no_grad():
-                logits = checked_logits(model, found if step == 0 else kept(found, rows), y[rows])
+            x, logits = asked(model, found if step == 0 else kept(found, rows), y[rows])
             queries[rows] += 1
+            said = logits.detach() if said is None else said
             if rivals is None:  # likeliest of the clean picture, the true class apart: (N, classes - 1)
-                rivals = logits.scatter(1, y[:, None], -torch.inf).topk(min(classes, logits.shape[1]) - 1).indices
+                rivals = said.scatter(1, y[:, None], -torch.inf).topk(min(classes, logits.shape[1]) - 1).indices
             stays = ~reached(logits, y[rows])
             if not stays.all():
                 rows, clean, r, rivals = (kept(old, stays) for old in (rows, clean, r, rivals))
             if step == steps or not len(rows):
                 break
-            way, distances = nearest(model, kept(found, rows), y[rows], rivals, norm)
+            if not stays.all():  # the way back through those that left would cost more than another way up
+                x, logits = asked(model, kept(found, rows), y[rows])
+            way, distances = nearest(x, logits, y[rows], rivals, norm)
             gradients[rows] += rivals.shape[1]
             flat[rows] += distances.isinf().all(1).long()
             r = into_box(clean + r + way) - clean
@@ -94,21 +97,26 @@ def shortest(model, x0, y, norm, steps, classes, overshoot, watch):
                 complete = False
                 break
     ends = complete and not interrupted
-    return found, {"gradients": gradients, "queries": queries, "flat": flat, "complete": ends}
+    return found, {"gradients": gradients, "queries": queries, "flat": flat, "complete": ends, "clean": said}
 
 
-def nearest(model, x, y, rivals, norm):
+def asked(model, x, y):
+    """Return pictures and what the network says of them, both on autograd's tape."""
+    x = x.detach().requires_grad_(True)
+    with torch.enable_grad():
+        return x, checked_logits(model, x, y)
+
+
+def nearest(x, logits, y, rivals, norm):
     """Return the step to the nearest border (n, C, H, W), and how far each rival is (n, k), were the network linear.
 
     Where the gradient towards a rival is zero it is infinitely far; where all are, the step is zero.
     """
-    x = x.detach().requires_grad_(True)
     with torch.enable_grad():
-        logits = model(x)
         f = logits.gather(1, rivals) - value_of(logits, y)[:, None]  # (n, k)
         totals = f.sum(0).unbind()  # pictures are independent: one sum per class, n separate gradients
     far = f.detach().abs()
-    distances, least, way = torch.empty_like(far), torch.full_like(far[:, 0], torch.inf), torch.zeros_like(x)
+    distances, least, way = torch.empty_like(far), torch.full_like(far[:, 0], torch.inf), torch.zeros_like(x.detach())
     for k in range(len(totals)):  # one pass back per class for all pictures; torch's batched form is no faster
         (w,) = torch.autograd.grad(totals[k], x, retain_graph=k + 1 < len(totals))
         if not torch.isfinite(w).all():

@@ -127,6 +127,7 @@ class Climbed:
     gradients: torch.Tensor  # (N,)
     flat: torch.Tensor  # (N,)
     complete: bool
+    clean: torch.Tensor | None = None  # (N, K) what the network says of the clean pictures, where the climb began there
 
     def updated(self, rows, other):
         """Return this with ``other``, a further run of the pictures ``rows``: its pictures, and the sum of the cost."""
@@ -181,10 +182,12 @@ def ascend(
     done = torch.zeros(len(x0), dtype=torch.bool, device=x0.device)
     gradients, flat = torch.zeros_like(y), torch.zeros_like(y)
     rows, complete = torch.arange(len(x0), device=x0.device), True  # of the pictures that are still in the batch
+    clean = None
     x, velocity = found.clone(), torch.zeros_like(found)
     with interruptible() as interrupted:
         for step in range(steps if len(x0) else 0):
             logits, grad = slope(model, x, score, y[rows], chosen(target, rows), first=step == 0)
+            clean = logits if step == 0 and start is None else clean
             gradients[rows] += 1
             flat[rows] += (grad == 0).flatten(1).all(1).long()
             if leave and (ends := reached(logits, y[rows], chosen(target, rows))).any():
@@ -202,7 +205,7 @@ def ascend(
                 complete = False
                 break
     found[rows] = x
-    return Climbed(found, done, gradients, flat, complete and not interrupted)
+    return Climbed(found, done, gradients, flat, complete and not interrupted, clean)
 
 
 def kept(values, rows):
@@ -236,7 +239,7 @@ def slope(model, x, score, y, target=None, *, first=False):
 def finish(name, model, x0, climbed, y, target, ball, seed=None):
     """Return the `Adversarial` of pictures that `ascend` found, measured afresh."""
     counts = {"gradients": climbed.gradients, "flat": climbed.flat, "seed": seed, "complete": climbed.complete}
-    return judge(model, x0, climbed.x, y, target, attack=name, ball=ball, **counts)
+    return judge(model, x0, climbed.x, y, target, attack=name, ball=ball, clean=climbed.clean, **counts)
 
 
 def chosen(target, rows):

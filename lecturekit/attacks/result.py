@@ -28,7 +28,7 @@ class Adversarial:
         ball: what it was allowed to do; None for an attack that looks for the smallest change.
         x0, x: clean and attacked pictures (N, C, H, W) in [0, 1].
         y, target: true classes, and the classes to be named instead, or None.
-        clean, logits: what the network says of both, measured afresh: (N, K).
+        clean, logits: what the network says of both, (N, K); of the attacked ones measured afresh.
         norms: the size of each change, in the norm of the attack: (N,).
         gradients, queries: how often the network was differentiated and how often only asked, for each picture: (N,).
         flat: for each picture, how often its gradient was exactly zero: (N,).
@@ -123,13 +123,14 @@ class Adversarial:
         return judge(model, x0, x, self.y, self.target, attack=f"{self.attack}, 8 bits", ball=self.ball, **counts)
 
 
-def judge(model, x0, x, y, target=None, *, attack, ball=None, size=None, batch=250, **counts):
+def judge(model, x0, x, y, target=None, *, attack, ball=None, size=None, clean=None, batch=250, **counts):
     """Measure finished pictures afresh and return the `Adversarial` that says what they are worth.
 
     Args:
         model, x0, x, y, target: as in `Adversarial`.
         attack, ball: its name, and what it was allowed to do.
         size: changes (N, C, H, W) to norms (N,); the ball's own norm if there is one, else L2.
+        clean: what the network said of the clean pictures, (N, K), if the attack asked; a pass less.
         batch: pictures in one forward pass.
         counts: ``gradients``, ``queries``, ``flat`` (N,), ``seed``, ``complete``; else they are zero, None and True.
     Raises: InputError if a picture left the ball or the box: then the attack is wrong, not the network weak.
@@ -142,10 +143,11 @@ def judge(model, x0, x, y, target=None, *, attack, ball=None, size=None, batch=2
         raise InputError(f"{attack} left the box: values from {x.min().item():.6g} to {x.max().item():.6g}")
     none = torch.zeros(len(x), dtype=torch.long, device=x.device)
     known: dict[str, Any] = {"gradients": none, "queries": none, "flat": none, "seed": None, "complete": True}
+
+    def said(pictures):
+        parts = [checked_logits(model, part, y[:0], None) for part in pictures.split(batch)]
+        return torch.cat(parts) if len(pictures) else model(pictures)
+
     with torch.no_grad():
-        clean, logits = (
-            torch.cat([checked_logits(model, part, y[:0], None) for part in pictures.split(batch)])
-            if len(pictures) else model(pictures)
-            for pictures in (x0, x)
-        )  # fmt: skip
+        clean, logits = said(x0) if clean is None else clean, said(x)
     return Adversarial(attack, ball, x0, x, y, target, clean, logits, norms, **(known | counts))

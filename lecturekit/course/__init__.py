@@ -14,6 +14,9 @@
 `sheet`        an exercise notebook: its cells, its points, its answers
 `inside`       what runs in the sandbox, beside the student's code
 `sandbox`      a process without network, home or neighbours, and with limits enforced from outside
+`warm`         that process as a copy of one that has imported torch already: `template`
 `remote`       a student's function, asked through the wall
+`gradebook`    the points of a person, which no machine takes away
+`reading`      what a person reads: a stranger's words, as text and nothing else
 =============  ==================================================================================
 """

@@ -6,6 +6,8 @@ import torch
 
 MOST = 4  # pictures of a batch that are shown
 LEAST = 6  # pixels a side: what is smaller is read as numbers
+SIDE = 64  # pixels of the screen that a small picture has: the hint below stays in sight
+ROWS = "First row yours, second the target, third the difference, magnified: grey is none."
 
 
 def beside(value, target):
@@ -16,7 +18,8 @@ def beside(value, target):
 
     if get_ipython() is None:
         return
-    display.display(display.Image(sheet(value, target), alt="Yours, the target, and the difference between the two"))
+    print(ROWS)  # JupyterLab shows no alternative text
+    display.display(display.Image(sheet(value, target), alt=ROWS))
 
 
 def is_picture(x):
@@ -39,4 +42,4 @@ def sheet(value, target):
     rows = torch.stack([x.expand(3, -1, -1) for x in rows]).nan_to_num(0.5)  # (3N, 3, H, W)
     across = torch.nn.functional.pad(rows, (1, 1, 1, 1), value=1).unflatten(0, (3, -1))  # (3, N, 3, H, W)
     whole = across.permute(2, 0, 3, 1, 4).flatten(3).flatten(1, 2)  # (3, 3H, NW)
-    return plots.png(whole, scale=max(1, round(120 / value.shape[-1])))
+    return plots.png(whole, scale=max(2, round(SIDE / value.shape[-1])))

@@ -12,7 +12,6 @@ The seed of the tests comes from the course's secret and the submission's digest
 and grading again asks the same questions.
 """
 
-import csv
 import dataclasses
 import datetime
 import hashlib
@@ -20,16 +19,19 @@ import hmac
 import json
 from pathlib import Path
 
+import torch
+
 from lecturekit.course import collect as collecting
+from lecturekit.course import gradebook, spreadsheet
 from lecturekit.course.feedback import page
 from lecturekit.course.grade import Mark, Result, for_a_person, grade
 from lecturekit.course.journal import Journal
 from lecturekit.course.release import variant, varied
-from lecturekit.errors import InputError
+from lecturekit.errors import InputError, SetupError
 from lecturekit.files import replacing
 from lecturekit.progress import Step, stopped
 
-RETRIES = 3  # of a submission whose worker was lost
+RETRIES = 3  # of a submission on which our own grader failed; one whose worker was lost Dask begins again by itself
 COLUMNS = ("student", "exercise", "points", "of", "late_hours", "state", "needs_a_person", "received", "sha256")
 
 
@@ -54,7 +56,7 @@ class Course:
     trust: bool = False
 
 
-def grade_all(course, submissions, *, workers=None, scheduler=None, regrade=None, watch=None):
+def grade_all(course, submissions, *, workers=None, scheduler=None, regrade=None, watch=None, say=None):
     """Grade every submission that was not graded yet, and write the table and a page for each.
 
     Args:
@@ -64,11 +66,13 @@ def grade_all(course, submissions, *, workers=None, scheduler=None, regrade=None
         scheduler: address of a Dask cluster to use instead.
         regrade: the reason for grading again what was graded; it is kept in the journal.
         watch: see `lecturekit.progress`.
+        say: is told each sentence that a person should read at once; they stand in ``findings.txt``, too.
     Returns: the rows of the table, dicts with `COLUMNS`.
     Raises: SetupError if somebody else is grading here, or nothing isolates the submissions.
     """
     if regrade is not None and not regrade.strip():
         raise InputError("grading again needs a reason; it is kept in the journal")
+    gradebook.missing(course.folder)  # said before anything is graded
     journal = Journal(Path(course.folder) / "journal.jsonl")
     with journal.alone():
         found = collecting.collect(submissions, course.sheets)
@@ -83,13 +87,18 @@ def grade_all(course, submissions, *, workers=None, scheduler=None, regrade=None
                 break
         done = journal.latest()
         graded = {key: made(done[full]["result"]) for key, full in keys.items() if full in done}
+        graded, said = gradebook.settle(course, found.newest, graded)
+        for sentence in said:
+            say and say(sentence)
         rows = [row(course, found.newest[key], graded.get(key)) for key in sorted(keys)]
-        write_table(Path(course.folder) / "grades.csv", rows)
+        spreadsheet.write(Path(course.folder) / "grades.csv", COLUMNS, rows)
         for key, result in graded.items():
             with replacing(Path(course.folder) / "feedback" / key[0] / f"{key[1]}.html") as beside:
                 beside.write_text(page(course.sheets[key[1]], found.newest[key], result), encoding="utf-8")
         with replacing(Path(course.folder) / "findings.txt") as beside:
-            beside.write_text("".join(f"{line}\n" for line in [*found.findings, *map(replaced, found.older)]))
+            lines = [*said, *found.findings, *map(replaced, found.older)]
+            words = "".join(f"{line}\n" for line in lines)
+            beside.write_text(words, encoding="utf-8", errors="backslashreplace")  # names of files that are no text
     return rows
 
 
@@ -97,9 +106,9 @@ def results(course, todo, workers, scheduler):
     """Yield (submission, result) as they are finished, by a cluster of Dask."""
     if not todo:
         return
-    from distributed import Client, LocalCluster, as_completed
+    from distributed import Client, as_completed
 
-    local = None if scheduler else LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+    local = None if scheduler else cluster(workers)
     try:
         with Client(scheduler or local) as client:
             futures = {client.submit(one_of, course, one, retries=RETRIES, pure=False): one for one in todo}
@@ -113,8 +122,26 @@ def results(course, todo, workers, scheduler):
             local.close()
 
 
+def cluster(workers):
+    """Return Dask's processes on this machine, which speak to each other by keys that only they have.
+
+    The trap: without keys, whoever has an account on this machine, perhaps a student, finds the port and lets the
+    workers run what he likes.
+    """
+    from distributed import LocalCluster
+    from distributed.security import Security
+
+    try:
+        keys = Security.temporary()
+    except ImportError:
+        raise SetupError("the workers need keys to speak to each other; `pip install cryptography`") from None
+    page = "127.0.0.1:0"  # Dask's own; at any free port, for at 8787 two graders would meet
+    return LocalCluster(n_workers=workers, threads_per_worker=1, security=keys, dashboard_address=page)
+
+
 def one_of(course, one):
     """Grade one submission; this runs in a worker."""
+    torch.set_num_threads(1)  # there are as many workers as cores
     sheet = sheet_for(course, one.student, one.exercise)
     if one.data is None:
         return for_a_person(sheet, one.trouble)
@@ -144,6 +171,7 @@ def row(course, one, result):
     due = course.due.get(one.exercise)
     late = max(0.0, (one.received - due).total_seconds() / 3600) if due else 0.0
     waits = result is not None and any(mark.points is None for mark in result.marks)
+    again = [] if result is None else [f"{mark.id}: {mark.look}" for mark in result.marks if mark.look]
     state = "not graded" if result is None else "unreadable" if result.person else "in part" if waits else "graded"
     return {
         "student": one.student,
@@ -152,23 +180,10 @@ def row(course, one, result):
         "of": f"{course.sheets[one.exercise].points:g}",
         "late_hours": f"{late:.1f}",
         "state": state,
-        "needs_a_person": "" if result is None else result.person or ("text to read" if waits else ""),
+        "needs_a_person": "" if result is None else result.person or "; ".join([*["text to read"] * waits, *again]),
         "received": one.received.strftime("%Y-%m-%d %H:%M:%S"),
         "sha256": digest(one),
     }
-
-
-def write_table(path, rows):
-    """Write the table as CSV; a field that a spreadsheet would take for a formula is quoted with an apostrophe."""
-    with replacing(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows({name: harmless(value) for name, value in row.items()} for row in rows)
-
-
-def harmless(words):
-    """Return words that no spreadsheet runs."""
-    return f"'{words}" if words[:1] in ("=", "+", "-", "@", "\t", "\r") else words
 
 
 def digest(one):
@@ -179,7 +194,8 @@ def digest(one):
 def exercise_digest(course, name):
     """Return the SHA-256 of an exercise with its tests: another one is another question."""
     sheet = course.sheets[name]
-    words = json.dumps([sheet, course.variants], default=str)
+    graded = tuple(cell[:-1] for cell in sheet.cells)  # without `question`: its wording may be mended
+    words = json.dumps([sheet._replace(cells=graded), course.variants], default=str)
     return hashlib.sha256(words.encode()).hexdigest()
 
 

@@ -62,9 +62,13 @@ def grade(
         path.stem: solution(path) for path in sorted(solutions.glob("*/*.ipynb")) if path.stem == path.parent.name
     }
     course = Course(sheets, out, found["secret"], found.get("due", {}), found.get("variants", False), trust)
-    rows = grade_all(course, submissions, workers=workers, scheduler=scheduler, regrade=regrade, watch=bar("grading"))
+    how = {"workers": workers, "scheduler": scheduler, "regrade": regrade}
+    rows = grade_all(course, submissions, **how, watch=bar("grading"), say=typer.echo)
     waiting = [row for row in rows if row["state"] in ("unreadable", "not graded")]
     typer.echo(f"{len(rows)} submissions: {out / 'grades.csv'}; a page for each in {out / 'feedback'}")
+    if to_read := sum(row["state"] == "in part" for row in rows):
+        typer.echo(f"{to_read} of them with words to read: run `jupyter lab` in {out}, Nbgrader > Formgrader > Manual "
+                   f"Grading; or fill in `points` in {out / 'to_read.csv'}. Then call this again.")  # fmt: skip
     for row in waiting:
         typer.echo(f"  {row['student']}, {row['exercise']}: {row['needs_a_person'] or row['state']}")
     raise typer.Exit(1 if waiting else 0)

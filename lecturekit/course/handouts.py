@@ -8,10 +8,14 @@ from lecturekit.pictures.picturebook import CLASSES, PictureBook, draw, faces, s
 
 def quarry(variant=0):
     """Return a drawing to attack: the picture (1, 3, 64, 64) in [0, 1], its class, and the class that is wanted."""
-    book = PictureBook("test", 100)
-    k = 7 * variant % 100
-    y = int(book.labels[k])
-    return book.tensors()[k : k + 1], y, (y + 3 + variant) % len(CLASSES)
+    x, y = drawing(7 * variant % 100)
+    return x, y, (y + 3 + variant) % len(CLASSES)
+
+
+def drawing(k):
+    """Return picture ``k`` of the test book (1, 3, 64, 64) and its class; a book would draw them all."""
+    scene = draw(seeds("test")[k])
+    return torch.from_numpy(scene.image)[None].permute(0, 3, 1, 2) / 255, int(scene.label)
 
 
 def listener(variant=0):
@@ -70,8 +74,7 @@ def sent_gradient(variant=0):
 
 def private_picture(variant):
     """Return the picture of a client (1, 3, 64, 64) in [0, 1], which never leaves his telephone, and its class."""
-    scene = draw(seeds("test")[500 + variant % 1000])
-    return torch.from_numpy(scene.image).permute(2, 0, 1)[None] / 255, int(scene.label)
+    return drawing(500 + variant % 1000)
 
 
 def stronghold(variant=0):

@@ -10,7 +10,9 @@ again without that cell.
         work["x_adv"].fetch().value
 """
 
+import math
 import secrets
+import time
 
 from lecturekit.course import plain
 from lecturekit.course.asking import Answer
@@ -26,14 +28,15 @@ class Submission:
     Args:
         cells: list of (id, source), in order; those of the exercise that are given, and the student's answers.
         hidden, limits, trust: see `Sandbox`.
+        until: moment of `time.monotonic` after which nothing is asked any more.
 
     Attributes:
         failed: {id: (kind, words)}, the cells that raised, or that killed the process.
         printed: what the process printed, as far as it was kept.
     """
 
-    def __init__(self, cells, hidden=(), limits=Limits(), trust=False):  # noqa: B008  (frozen)
-        self.cells, self.failed, self.printed = list(cells), {}, b""
+    def __init__(self, cells, hidden=(), limits=Limits(), trust=False, until=math.inf):  # noqa: B008  (frozen)
+        self.cells, self.failed, self.printed, self.until = list(cells), {}, b"", until
         self._how = {"hidden": hidden, "limits": limits, "trust": trust}
         self._box, self._starts = None, 0
 
@@ -56,6 +59,8 @@ class Submission:
 
     def ask(self, request):
         """Return the `Answer` to one request; a process that dies of it is a trouble, too."""
+        if time.monotonic() > self.until:
+            return Answer(None, trouble=("TimeoutError", "all answers together took too long"))
         try:
             self._ready()
             number = secrets.token_hex(8)  # whoever writes answers before he is asked cannot know it

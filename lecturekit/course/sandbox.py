@@ -22,10 +22,12 @@ Needs bubblewrap (``bwrap``), which only Linux has; elsewhere `Sandbox` refuses 
 
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -33,9 +35,8 @@ import threading
 import time
 from pathlib import Path
 
-import psutil
-
 import lecturekit
+from lecturekit.course import refused, usage, warm
 from lecturekit.errors import LectureError, SetupError
 
 PACKAGE = Path(lecturekit.__file__).resolve().parent
@@ -89,11 +90,7 @@ class Sandbox:
         if self.isolated and (missing := why_not_isolated()):
             raise SetupError(f"{missing}. Submissions would run without isolation: with your files and your network. "
                              "Grade on Linux with bubblewrap, or say --trust for those that you trust")  # fmt: skip
-        words = [sys.executable, "-I", "-B", "-m", "lecturekit.course.inside"]
-        if self.isolated:
-            words = [*measured(limits), *walls(hidden, limits), *words]
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        self._process = subprocess.Popen(words, **pipes, env=environment(trust), start_new_session=True)
+        self._process, *self._roots = begun(hidden, limits, trust)
         self._answers, self._why, self._over = queue.Queue(8), None, threading.Event()
         self._deadline = time.monotonic() + START
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._keep, self._watch)]
@@ -167,9 +164,9 @@ class Sandbox:
         self._over.set()
         self._process.kill()  # of bwrap: the namespace dies with it
         if not self.isolated:
-            with contextlib.suppress(psutil.Error):
-                for child in psutil.Process(self._process.pid).children(recursive=True):
-                    child.kill()
+            for number in usage.everybody(self._roots):
+                with contextlib.suppress(OSError):
+                    os.kill(number, signal.SIGKILL)
         with contextlib.suppress(OSError):
             self._process.stdin.close()
 
@@ -196,52 +193,60 @@ class Sandbox:
 
     def _watch(self):
         """Look at memory and processes until the end."""
-        with contextlib.suppress(psutil.Error):
-            root = psutil.Process(self._process.pid)
-            while not self._over.wait(LOOK):
-                family = [root, *root.children(recursive=True)]
-                threads = 0
-                for one in family:
-                    with contextlib.suppress(psutil.Error):
-                        threads += one.num_threads()
-                used = sum(map(own_memory, family)) if threads <= self.limits.processes else 0
-                if used > self.limits.memory * MB:
-                    self._kill("MemoryError", f"more than {self.limits.memory} MB of memory")
-                if threads > self.limits.processes:
-                    self._kill("ProcessError", f"more than {self.limits.processes} processes and threads")
+        while not self._over.wait(LOOK):
+            numbers = usage.everybody(self._roots)
+            if usage.threads(numbers) > self.limits.processes:
+                self._kill("ProcessError", f"more than {self.limits.processes} processes and threads")
+            elif usage.memory(numbers, self.limits.memory * MB) > self.limits.memory * MB:
+                self._kill("MemoryError", f"more than {self.limits.memory} MB of memory")
 
 
-def own_memory(process):
-    """Return the bytes that a process has for itself; what forked ones share is divided among them.
-
-    Libraries do not count: those of torch are mapped, and seen in full in the resident memory of every process.
-    """
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
-        return 1024 * int(rollup.split("Pss_Anon:")[1].split()[0])
-    with contextlib.suppress(psutil.Error):
-        return process.memory_info().rss
-    return 0
+def begun(hidden, limits, trust):
+    """Return a process that runs `inside`, and the numbers of those below which all of its own are found."""
+    if not trust:
+        with contextlib.suppress(warm.NotHere):
+            return warm.entered(walls(hidden, limits), most(limits), environment())
+    words, calls, told = [sys.executable, "-I", "-B", "-m", "lecturekit.course.inside"], *os.pipe()
+    if not trust:
+        by_kernel = [f"--{name}={number}" for name, number in most(limits).items()]
+        filtered = ["--seccomp", str(calls)] if refused.program() else []
+        words = ["prlimit", *by_kernel, "--", *walls(hidden, limits)[:-1], *filtered, "--", *words]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with os.fdopen(calls), os.fdopen(told, "wb") as program:
+        program.write(refused.program())
+        program.close()
+        process = subprocess.Popen(words, **pipes, pass_fds=[calls], env=environment(trust), start_new_session=True)
+    return process, process.pid
 
 
 def why_not_isolated():
     """Return what is missing for isolation, or an empty string."""
     if shutil.which("bwrap") is None:
         return "there is no bubblewrap on this machine (Debian: apt install bubblewrap)"
-    tried = subprocess.run(["bwrap", "--unshare-all", *system(), "true"], capture_output=True, text=True)
+    tried = subprocess.run(["bwrap", *apart(), *system(), "true"], capture_output=True, text=True)
     return f"bubblewrap does not work here ({tried.stderr.strip()[:200]})" if tried.returncode else ""
+
+
+@functools.cache
+def apart():
+    """Return how nothing is shared; bubblewrap 0.8 can also refuse rooms within, where a stranger is root again."""
+    can = subprocess.run(["bwrap", "--help"], capture_output=True, text=True).stdout
+    return ["--unshare-all", *(["--unshare-user", "--disable-userns"] if "--disable-userns" in can else [])]
 
 
 def walls(hidden, limits):
     """Return the command that builds the walls round what follows it."""
-    words = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    words = ["bwrap", *apart(), "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
     words += ["--uid", "65534", "--gid", "65534", "--hostname", "sandbox", *system()]
-    words += ["--size", str(limits.disk * MB), "--tmpfs", "/tmp"]  # first: Python may itself lie below /tmp
+    for folder in ("/tmp", "/dev/shm"):  # /tmp first: Python may itself lie below it
+        words += ["--size", str(limits.disk * MB), "--tmpfs", folder]
     for folder in sorted({sys.prefix, sys.base_prefix, str(PACKAGE), sysconfig.get_path("purelib")}):
         words += ["--ro-bind", folder, folder]
     for folder in (*SECRET, *hidden):
         if (PACKAGE / folder).is_dir():
             words += ["--tmpfs", str(PACKAGE / folder), "--remount-ro", str(PACKAGE / folder)]
+    for folder in ("/dev", "/"):  # bubblewrap makes them of memory, without a limit
+        words += ["--remount-ro", folder]
     return [*words, "--chdir", "/tmp", "--"]
 
 
@@ -264,13 +269,12 @@ def environment(trust=False):
     return known | {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "LECTUREKIT_CACHE": "/tmp/cache"}
 
 
-def measured(limits):
-    """Return the command that sets the limits which the kernel keeps, for what follows it."""
-    most = {
+def most(limits):
+    """Return the limits that the kernel keeps, by the names of setrlimit(2)."""
+    return {
         "fsize": limits.disk * MB,
         "as": (limits.memory + 6144) * MB,  # torch reserves some GB that it never uses
         "cpu": int(30 * limits.seconds),  # of computing: a last resort, the parent's clock comes first
         "core": 0,
         "nofile": 256,
     }
-    return ["prlimit", *(f"--{name}={value}" for name, value in most.items()), "--"]

@@ -42,6 +42,7 @@ class Cell(NamedTuple):
         source: its text.
         points: what it is worth; 0 for given and answer cells.
         code: whether it is code; otherwise Markdown.
+        question: of a text cell, the Markdown above it.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Cell(NamedTuple):
     source: str
     points: float = 0.0
     code: bool = True
+    question: str = ""
 
 
 class Sheet(NamedTuple):
@@ -97,7 +99,8 @@ def solution(path):
     """
     path = Path(path)
     book, _ = parsed(path.read_bytes())
-    cells = [cell for cell in map(marked, book["cells"]) if cell is not None]
+    pairs = zip([None, *book["cells"]], book["cells"], strict=False)
+    cells = [cell for above, raw in pairs if (cell := marked(raw, above)) is not None]
     ids = [cell.id for cell in cells]
     if not cells or len(set(ids)) != len(ids):
         raise FileError(f"{path.name}: an exercise needs cells with ids of nbgrader, each once; got {ids}")
@@ -232,7 +235,7 @@ def text(raw):
     return "".join(map(str, source)) if isinstance(source, list) else str(source)
 
 
-def marked(raw):
+def marked(raw, above=None):
     """Return a cell of our own as a `Cell`, or None if nbgrader does not know it."""
     mark = raw.get("metadata", {}).get("nbgrader")
     if not mark:
@@ -240,4 +243,5 @@ def marked(raw):
     graded, answered = mark.get("grade", False), mark.get("solution", False)
     kind = {(False, False): "given", (False, True): "answer", (True, True): "text", (True, False): "test"}
     points = float(mark.get("points", 0)) if graded else 0.0
-    return Cell(mark["grade_id"], kind[graded, answered], text(raw), points, raw["cell_type"] == "code")
+    asked = text(above) if kind[graded, answered] == "text" and above and above["cell_type"] == "markdown" else ""
+    return Cell(mark["grade_id"], kind[graded, answered], text(raw), points, raw["cell_type"] == "code", asked)

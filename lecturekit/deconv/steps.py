@@ -33,7 +33,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lecturekit.deconv.backward import relu_backward
+from lecturekit.deconv.backward import through_relu
 from lecturekit.deconv.deconvnet import filter_transposed, unpool
 from lecturekit.deconv.lines import adaptive, matrix, pair, regular, shares_of
 from lecturekit.deconv.windows import below, cut_out, inside, moved
@@ -94,12 +94,12 @@ class Rectify:
 
     def descend(self, signal, window, rule):
         """The shape stays."""
-        return relu_backward(signal, self.on(window) if rule.forward_mask else None, rule), window
+        answers = self.answers if window is None or not rule.forward_mask else cut_out(self.answers, window)
+        return through_relu(signal, answers, self.ceiling, rule), window
 
-    def on(self, window=None):
+    def on(self):
         """Return where the ReLU let its input through, bool."""
-        answers = self.answers if window is None else cut_out(self.answers, window)
-        return (answers > 0) & (answers < self.ceiling) if self.ceiling < torch.inf else answers > 0
+        return (self.answers > 0) & (self.answers < self.ceiling)
 
     def only(self, channels):
         """Return this step for some of the maps."""

@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lecturekit.capture.hooks import hooked, run
 from lecturekit.capture.receptive import FieldTracer
 from lecturekit.deconv import windows
-from lecturekit.deconv.backward import RULES, is_gradient, relu_backward
+from lecturekit.deconv.backward import RULES, is_gradient, through_relu
 from lecturekit.errors import ModelError
 
 CURVED = {  # operations, by the names that torch gives them underneath, through which a rule for ReLUs is undefined
@@ -123,14 +123,14 @@ class _RuledReLU(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, _z, answer, ceiling, slot):
-        ctx.save_for_backward((answer > 0) & (answer < ceiling))
-        ctx.slot = slot
+        ctx.save_for_backward(answer)  # which autograd keeps anyway; where it was on is asked when a rule wants to know
+        ctx.ceiling, ctx.slot = ceiling, slot
         return answer.clone()
 
     @staticmethod
     def backward(ctx, signal):
-        (on,) = ctx.saved_tensors
-        return relu_backward(signal, on, ctx.slot.rule), None, None, None
+        (answer,) = ctx.saved_tensors
+        return through_relu(signal, answer, ctx.ceiling, ctx.slot.rule), None, None, None
 
 
 @contextlib.contextmanager

@@ -27,7 +27,6 @@ import numbers
 import time
 
 import torch
-from torch.nn.functional import mse_loss
 
 from lecturekit.errors import InputError, ModelError
 from lecturekit.inversion.priors import natural
@@ -158,7 +157,8 @@ def distance_to(target):
             )
         if not code.requires_grad:
             raise ModelError("phi has no gradient; use `representation` or plain torch functions, no torch.no_grad()")
-        return mse_loss(code, target, reduction="none").flatten(1).sum(dim=1) / scale
+        # flatten(1) or torch's mse_loss would send slopes back whose colours are no longer last: a quarter slower
+        return (code - target).square().sum(dim=tuple(range(1, code.dim()))) / scale
 
     return distance
 

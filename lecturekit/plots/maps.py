@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from matplotlib.colors import to_rgb
-from scipy.ndimage import distance_transform_edt
 
 from lecturekit.errors import InputError
 from lecturekit.plots.style import LOOKS, PIXELS, POINTS
@@ -83,6 +82,8 @@ def _bare(ax):
 
 def deepest(mask):
     """Return row, column and depth of the pixel that lies deepest inside a mask; the centre of a ring is outside it."""
+    from scipy.ndimage import distance_transform_edt  # slow to load, and few figures name parts
+
     depths = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     row, column = np.unravel_index(depths.argmax(), mask.shape)
     return row, column, depths[row, column]

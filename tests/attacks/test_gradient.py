@@ -221,6 +221,17 @@ def test_the_margin_still_climbs_where_cross_entropy_is_flat():
     assert not steep.unchanged.any() and not steep.flat.any()
 
 
+@pytest.mark.parametrize(("attack", "passes"), [(fgsm, [True, False]), (pgd, [True, True, False, False])])
+def test_the_clean_pictures_are_asked_once_where_the_way_begins_with_them(attack, passes):
+    model, x0, y = crooked(6, torch.float64)
+    asked = []
+    model.register_forward_pre_hook(lambda _module, _inputs: asked.append(torch.is_grad_enabled()))
+    found = attack(model, x0, y, **({"steps": 2, "alpha": EPS.eps, "leave": False} if attack is pgd else {}))
+    assert asked == passes, "the slopes, then what is left to look at"
+    torch.testing.assert_close(found.clean, model(x0).detach())
+    assert not found.clean.requires_grad
+
+
 # Memory, and what the training loop calls
 
 
@@ -230,7 +241,8 @@ def test_rows_keep_their_layout_in_memory():
     assert kept(x, rows).is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(kept(x, rows), x[rows])
     climbed = ascend(crooked()[0], *crooked()[1:], EPS, steps=1, alpha=0.01)
-    some = all_kept(climbed.__class__(*(torch.arange(3.0) for _ in range(4)), torch.arange(3)), torch.tensor([2, 0]))
+    numbered = climbed.__class__(*(torch.arange(3.0) for _ in range(4)), *2 * [torch.arange(3)])
+    some = all_kept(numbered, torch.tensor([2, 0]))
     assert some.x.tolist() == [2, 0] and some.complete.tolist() == [2, 0]
 
 

@@ -107,6 +107,42 @@ CODE = {
         "double",
         RIGHT + "for i in range(20_000):\n    with open(f'/tmp/{i}', 'w') as f: f.write('x')",
     ),
+    "writes files elsewhere": (
+        LOST,
+        "double",
+        "def fill(folder):\n    count = 0\n    try:\n        for i in range(20):\n            with open(f'{folder}/{i}', 'wb') as f: f.write(bytes(10**7))\n"
+        "            count += 1\n    except OSError: pass\n    return count\n"
+        "most = max(map(fill, ('/dev/shm', '/dev', '', '/etc', '/usr', '/proc')))\ndef double(x): return 2 * x if most > 3 else 3 * x",
+    ),
+    "shares memory with itself": (
+        LOST,
+        "double",
+        RIGHT + "import mmap\nshared = mmap.mmap(-1, 2 * 10**9)\nfor i in range(0, len(shared), 4096): shared[i] = 1",
+    ),
+    "keeps files in memory": (
+        LOST,
+        "double",
+        "import os\ntry:\n    files = [os.memfd_create('x') for _ in range(60)]\n    for file in files: os.write(file, bytes(3 * 10**7))\n"
+        "    out = True\nexcept OSError:\n    out = False\ndef double(x): return 2 * x if out else 3 * x",
+    ),
+    "keeps segments of memory": (
+        LOST,
+        "double",
+        "import ctypes\nlibc = ctypes.CDLL(None)\nout = libc.shmget(0, 10**6, 0o1600) >= 0 or libc.msgget(0, 0o1600) >= 0 or libc.semget(0, 9, 0o1600) >= 0\n"
+        "def double(x): return 2 * x if out else 3 * x",
+    ),
+    "is root in a room of its own": (
+        LOST,
+        "double",
+        "import ctypes\nlibc = ctypes.CDLL(None)\nout = any(libc.unshare(n) == 0 for n in (0x10000000, 0x20000, 0x10020000))\n"
+        "out = out or libc.mount(b'x', b'/tmp', b'tmpfs', 0, None) == 0\ndef double(x): return 2 * x if out else 3 * x",
+    ),
+    "kills its group and its guards": (
+        LOST,
+        "double",
+        WRONG + "import os, signal\nfor number in (1, 2):\n    try: os.kill(number, signal.SIGSTOP)\n    except OSError: pass\n"
+        "os.killpg(0, signal.SIGKILL)",
+    ),
     "prints a lot": (6, "double", RIGHT + "for i in range(200): print('x' * 1_000_000)"),
     "prints for ever": (LOST, "double", RIGHT + "while True: print('x' * 1000)"),
     "prints half a letter": (6, "double", RIGHT + "print(chr(0xD800))"),

@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from lecturekit.course import sandbox
+from lecturekit.course import sandbox, warm
 from lecturekit.course.grade import grade
 from lecturekit.course.sandbox import PACKAGE, Limits
 from tests.course.hostile import CODE, books
@@ -29,16 +29,15 @@ def host(tmp_path, monkeypatch):
     assert canary.read_text() == "alive"
     assert sorted(str(path) for path in PACKAGE.rglob("*") if "__pycache__" not in str(path)) == before
     deadline = time.monotonic() + 10
-    while left := [one for one in psutil.process_iter(["cmdline"]) if mine(one)]:
+    while left := left_behind():
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
 
 
-def mine(process):
-    """Whether a process runs the inside of a sandbox that this test started."""
-    words = " ".join(process.info["cmdline"] or ())
-    started = [one.pid for one in psutil.Process().children(recursive=True)]
-    return "lecturekit.course.inside" in words and process.pid in started
+def left_behind():
+    """The processes below this one, without the template that waits for the next submission."""
+    waits = warm.Template._here and warm.Template._here._process.pid
+    return [one for one in psutil.Process().children(recursive=True) if one.pid != waits]
 
 
 def honest(data):

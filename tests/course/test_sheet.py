@@ -20,6 +20,7 @@ def test_every_exercise_can_be_read_and_worked_in_ninety_minutes(path):
     assert read.points >= 20
     assert read.of("given") and read.of("answer") and read.of("test") and read.of("text")
     assert all("HIDDEN TESTS" in cell.source for cell in read.of("test") if cell.id.endswith("-again"))
+    assert all(cell.question.startswith("## ") and not cell.code for cell in read.of("text")), "a person needs it"
     rows = [row.split("|") for row in text(path).splitlines() if row.startswith("| ") and row[2].isdigit()]
     assert 60 <= sum(int(row[3]) for row in rows) <= 90, "minutes"
     assert sum(float(row[2]) for row in rows) == read.points, "the table in the first cell tells all points"

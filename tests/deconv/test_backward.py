@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lecturekit.deconv import RULES, Rule, relu_backward
+from lecturekit.deconv.backward import through_relu
 from lecturekit.errors import InputError
 
 SIGNAL = torch.tensor([[3.0, -3, 3, -3]])
@@ -24,6 +25,15 @@ def test_guided_is_what_the_gradient_and_the_deconvnet_both_keep():
     signal, on = torch.randn(2, 3, 4, 6), torch.rand(2, 3, 4, 6) > 0.5
     both = relu_backward(relu_backward(signal, on, "gradient"), on, "deconvnet")
     torch.testing.assert_close(relu_backward(signal, on, "guided"), both)
+
+
+@pytest.mark.parametrize("ceiling", [torch.inf, 1.0])
+@pytest.mark.parametrize("rule", RULES)
+def test_known_answers_say_where_the_relu_was_on(rule, ceiling):
+    torch.manual_seed(0)
+    signal, answers = torch.randn(4, 3, 4, 6), torch.randn(1, 3, 4, 6).clamp(0, ceiling)  # many ways down from one up
+    expected = relu_backward(signal, (answers > 0) & (answers < ceiling), rule)
+    assert torch.equal(through_relu(signal, answers, ceiling, RULES[rule]), expected)
 
 
 def test_the_table_holds_every_combination_once():

@@ -51,6 +51,17 @@ def test_one_set_of_switches_may_serve_all_pictures():
     torch.testing.assert_close(unpool(signal, switches, (4, 6)), expected)
 
 
+def test_unpooling_keeps_the_layout_in_memory_and_the_values():
+    _, switches = pool_with_switches(random(2, 3, 8, 12), 2)
+    signal = random(2, 3, 4, 6, seed=1)
+    last = signal.contiguous(memory_format=torch.channels_last)
+    expected = unpool(signal, switches, (8, 12))
+    for layout, these in ((torch.contiguous_format, signal), (torch.channels_last, last)):
+        found = unpool(these, switches.contiguous(memory_format=layout), (8, 12))
+        assert found.is_contiguous(memory_format=layout)
+        assert torch.equal(found, expected)
+
+
 def test_rectifying_keeps_what_is_positive():
     assert rectify(torch.tensor([-2.0, 0, 3])).tolist() == [0, 0, 3]
 

@@ -1,20 +1,26 @@
 """Measure this library beside what else one would use, on the same work, in one run: ``python course.py bench``.
 
     python course.py bench                    all rows, written to BENCHMARKS.md
-    python course.py bench --quick            a smoke run of few rounds; writes nothing
+    python course.py bench --quick            a smoke run: few steps, small batches, one round; writes nothing
     python course.py bench one-activation     some rows, by name
 
-Without names and ``--quick`` the table is written to BENCHMARKS.md; rows measured by name replace theirs in it.
+Without ``--quick`` the table is written to BENCHMARKS.md; rows measured by name replace theirs in it.  On another
+device, which LECTUREKIT_DEVICE names, the table goes into a file of its own, e.g. BENCHMARKS-cuda.md.
+
+Measured is in a process for each row, one after the other, on one thread.  A quick run asks only whether everything
+works: its rows share as many processes as there are cores.
 """
 
 import dataclasses
 import datetime
+import importlib
 import importlib.metadata
 import json
 import os
 import platform
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -23,38 +29,40 @@ import typer
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(ROOT)]
-from rows import ROWS, Missing  # noqa: E402  (this folder is no package: it must be on the path first)
+import timing  # noqa: E402  (this folder is no package: it must be on the path first)
+from rows import ROWS, Missing  # noqa: E402
 
-TABLE, STORE = ROOT / "BENCHMARKS.md", HERE / "measured.json"
+MODULES = ("attacks", "deconvnet", "features", "inversion", "panel", "imports", "growth", "grader")
 PEERS = ("captum", "torch-lucent", "torchattacks", "foolbox", "adversarial-robustness-toolbox")
 
 
-def load():
-    """Import every module with rows."""
-    import attacks  # noqa: F401
-    import deconvnet  # noqa: F401
-    import features  # noqa: F401
-
-
-def child(name, quick):
-    """Measure one row in this process and print it as JSON."""
+def child(names, quick):
+    """Measure rows in this process and print each as a line of JSON."""
     import torch
 
     torch.set_num_threads(1)
-    try:
-        answer = dataclasses.asdict(ROWS[name].measure(quick))
-    except Missing as problem:
-        answer = {"missing": str(problem)}
-    print(json.dumps(answer))
+    for name in names:
+        try:
+            answer = dataclasses.asdict(ROWS[name].measure(quick))
+        except Missing as problem:
+            answer = {"missing": str(problem)}
+        if quick and "missing" not in answer:
+            answer["holds"] = None  # one cold round says nothing about time
+        print(json.dumps({"name": name} | answer), flush=True)
 
 
-def measured(name, quick):
-    """Return one row, measured in a process of its own."""
-    words = [sys.executable, str(HERE), name, "--child", *(["--quick"] if quick else [])]
-    done = subprocess.run(words, capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS="1"))
+def measured(names, quick):
+    """Return some rows by name, measured in one process of their own."""
+    command = [sys.executable, str(HERE), *names, "--child", *(["--quick"] if quick else [])]
+    surroundings = dict(os.environ, OMP_NUM_THREADS="1")
+    if timing.device().type == "cpu":
+        surroundings["CUDA_VISIBLE_DEVICES"] = ""  # Lucent takes any card that it sees
+    done = subprocess.run(command, capture_output=True, text=True, env=surroundings)
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"name"')]
     if done.returncode:
-        raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+        failed = names[len(answers)] if len(answers) < len(names) else names[-1]
+        raise SystemExit(f"{failed} failed:\n{done.stderr[-3000:]}")
+    return {answer.pop("name"): answer for answer in answers}
 
 
 def main(
@@ -63,18 +71,21 @@ def main(
     child_: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ):
     """Measure rows and write the table."""
-    load()
+    for module in MODULES:
+        importlib.import_module(module)
     if unknown := set(names or ()) - set(ROWS):
         raise SystemExit(f"there is no row named {', '.join(sorted(unknown))}. Rows: {', '.join(ROWS)}")
+    names = list(names or ROWS)
     if child_:
-        return child(names[0], quick)
-    found = {}
-    for name in names or ROWS:
-        print(f"{ROWS[name].section}: {ROWS[name].work}", flush=True)
-        found[name] = measured(name, quick)
-        print("   " + (words(found[name]) or "measured"), flush=True)
-    if not quick:
-        write(found)
+        return child(names, quick)
+    processes = min(len(names), os.cpu_count() or 1) if quick else 1
+    shares = [names[i::processes] for i in range(processes)] if quick else [[name] for name in names]
+    with ThreadPoolExecutor(processes) as pool:
+        for found in pool.map(lambda share: measured(share, quick), shares):
+            for name, result in found.items():
+                print(f"{name}: {ROWS[name].work}\n   {words(result) or 'measured'}", flush=True)
+            if not quick:
+                write(found)
 
 
 def words(result):
@@ -87,17 +98,29 @@ def words(result):
 
 
 def write(found):
-    """Store the rows, and write the table of all that were ever measured here."""
+    """Store the rows, and write the table of all that were ever measured on this device."""
+    kind = timing.device().type
+    store, page = HERE / named("measured.json", kind), ROOT / named("BENCHMARKS.md", kind)
     today = {"date": datetime.date.today().isoformat(), "machine": machine(), "versions": versions()}
-    old = json.loads(STORE.read_text("utf-8")) if STORE.exists() else {}
+    old = json.loads(store.read_text("utf-8")) if store.exists() else {}
     new = {name: result | today for name, result in found.items() if "missing" not in result}
-    rows = {name: entry for name, entry in (old | new).items() if name in ROWS}
-    STORE.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    TABLE.write_text(table(rows), "utf-8")
+    rows = {name: (old | new)[name] for name in ROWS if name in old or name in new}
+    store.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    page.write_text(table(rows), "utf-8")
+
+
+def named(name, kind):
+    """Return the name of a file for a kind of device; the processor has the plain one."""
+    stem, _, end = name.rpartition(".")
+    return name if kind == "cpu" else f"{stem}-{kind}.{end}"
 
 
 def machine():
-    """Return the processor in words."""
+    """Return the device in words."""
+    if timing.device().type == "cuda":
+        import torch
+
+        return f"{torch.cuda.get_device_name(timing.device())}, {platform.system()}"
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
     return f"{model or platform.machine()}, one thread, {platform.system()}"
