@@ -15,11 +15,11 @@ from tests.browser.driving import (
 )
 from tests.lab_server import running_lab
 
-LONG = {f"test_{name}.py" for name in ("notebooks_even", "notebooks_odd", "memory", "speed", "threads")}
+LONG = {"test_memory.py", "test_speed.py", "test_threads.py"}
 
 
 def pytest_collection_modifyitems(items):
-    """Leave out what takes a quarter of an hour, or a machine that does nothing else, unless it is asked for."""
+    """Leave out what takes long, or a machine that does nothing else, unless it is asked for."""
     if os.environ.get("LECTUREKIT_BROWSER") != "all":
         reason = "takes long, or needs a quiet machine: LECTUREKIT_BROWSER=all python course.py test tests/browser"
         for item in items:

@@ -6,14 +6,13 @@ pixels: what runs between the two is the whole way, and nothing of the test's ow
 
 import contextlib
 import secrets
-import shutil
 from pathlib import Path
 
 import nbformat
 
+from tests.browser import CHROMIUM
 from tests.lab_server import TOKEN
 
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 NO_BROWSER = "this machine has no Chromium or Chrome; install one to test the course in a browser"
 QUIET = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 IN_A_CONTAINER = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
