@@ -146,7 +146,7 @@ def test_work_that_does_not_heed_stop_is_named(tmp_path, monkeypatch):
     work = """
     def work(settings, watch):
         if settings["off"]:
-            watch(Step(1, 2))
+            watch(Step(0, 2))
             time.sleep(1)
     panel = Level(work, steps="steps")
     """

@@ -3,15 +3,17 @@
 Everything is new in it (namespaces of users, processes, network, files): it sees Python, the library without its
 reference answers, and an empty folder that is gone afterwards.  The limits are kept by the parent, because whatever a
 process is asked to keep about itself it can refuse.  When the first process of a process namespace is killed, the
-kernel kills all others in it at once; so there is nothing that can be left behind, however often it forks.
+kernel kills all others in it at once; so there is nothing that can be left behind, however often it forks.  The process
+is a copy of one that has imported torch already, where the system can do that (`warm`).
 
 ===========  =======================================  =============================================
 limit        what is counted                          who enforces it
 ===========  =======================================  =============================================
 time         seconds of the clock for each answer     the parent, by SIGKILL; RLIMIT_CPU
-memory       what all its processes have of their own     the parent, twenty times a second; RLIMIT_AS
+memory       of all its processes, see `usage`        the parent, twenty times a second; RLIMIT_AS
+             that belongs to no process               refused by the kernel, see `refused`
 processes    and threads                              the parent
-files        size of each and of the folder           RLIMIT_FSIZE, a tmpfs of that size
+files        size of each, of /tmp and of /dev/shm    RLIMIT_FSIZE, tmpfs of that size; all else is read-only
 output       bytes that are kept                      the parent; what is more is thrown away
 ===========  =======================================  =============================================
 

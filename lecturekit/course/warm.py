@@ -64,7 +64,7 @@ def entered(walls, limits, environment):
     try:
         room, first = built(walls, environment)
         theirs.insert(0, os.pidfd_open(first))
-        doorman = Template.here(environment).copied(limits, [*theirs, room.stdin.fileno()])
+        doorman = Template.copied(limits, [*theirs, room.stdin.fileno()], environment)
         return Room(room, ours), room.pid, doorman
     except (OSError, ValueError, NotHere) as problem:
         if room is not None:
@@ -92,6 +92,7 @@ def built(walls, environment):
     with os.fdopen(ours) as about, room.stdout as ready:
         said = about.read()
         if ready.readline() != b"\n":
+            room.stdin.close()
             room.kill()
             room.wait()
             raise NotHere("bubblewrap built no room with a shell in it")
@@ -99,39 +100,41 @@ def built(walls, environment):
 
 
 class Template:
-    """The process that waits, as who grades sees it; `here` is the one of this process."""
+    """The process that waits, as who grades sees it; each process that grades has one."""
 
-    _here = None
+    _here, _lock = None, threading.Lock()
 
     def __init__(self, environment):
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.settimeout(START)
-        self._owner, self._lock = os.getpid(), threading.Lock()
+        self._owner = os.getpid()
         words = [sys.executable, "-I", "-B", "-m", "lecturekit.course.template"]
         with theirs:
             self._process = subprocess.Popen(words, stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                              env=environment, start_new_session=True)  # fmt: skip
 
     @classmethod
-    def here(cls, environment):
-        """Return the template of this process; it is started when it is first asked for, and again if it ended."""
-        one = cls._here
-        if one is None or one._owner != os.getpid() or one._process.poll() is not None:
-            if one is not None:
-                one._socket.close()
-            cls._here = one = cls(environment)
-        return one
+    def copied(cls, limits, files, environment):
+        """Let the template of this process copy itself into a room; return the number of the doorman.
 
-    def copied(self, limits, files):
-        """Let it copy itself into a room; return the number of the doorman.
+        It is started when it is first asked for, and again if it ended.
 
         Args:
-            limits: see `entered`.
+            limits, environment: see `entered`.
             files: of the room's first process, the copy's input, output and errors, and the shell's input.
         """
-        with self._lock:
-            socket.send_fds(self._socket, [json.dumps(limits).encode()], files)
-            said = json.loads(self._socket.recv(4096) or '{"trouble": "the template ended"}')
+        with cls._lock:  # one question, one answer
+            one = cls._here
+            if one is None or one._owner != os.getpid() or one._process.poll() is not None:
+                if one is not None:
+                    one._socket.close()
+                cls._here = one = cls(environment)
+            try:
+                socket.send_fds(one._socket, [json.dumps(limits).encode()], files)
+                said = json.loads(one._socket.recv(4096) or '{"trouble": "the template ended"}')
+            except OSError:
+                one._process.kill()  # an answer that came later would be taken for the next one's
+                raise
         if "trouble" in said:
             raise NotHere(said["trouble"])
         return said["doorman"]

@@ -12,6 +12,7 @@ import pytest
 
 from lecturekit.course import classwork, sandbox
 from lecturekit.course.classwork import Course, grade_all
+from lecturekit.course.collect import collect
 from lecturekit.course.journal import Journal
 from lecturekit.course.sheet import Cell
 from lecturekit.errors import InputError
@@ -111,6 +112,27 @@ def test_a_newer_attempt_is_graded_and_the_older_one_kept(handed_in, tmp_path):
     assert points(rows)["bob"] == str(ALL)
     assert len(Journal(tmp_path / "grading" / "journal.jsonl").lines()) == 6
     assert "was replaced by a newer one" in (tmp_path / "grading" / "findings.txt").read_text()
+
+
+def test_another_test_or_another_variant_is_another_question(tmp_path):
+    it = course(tmp_path)
+    other = SHEET._replace(cells=(*SHEET.cells[:-1], SHEET.cells[-1]._replace(points=3)))
+    digests = [classwork.exercise_digest(one, "small") for one in (
+        it, dataclasses.replace(it, variants=True), dataclasses.replace(it, sheets={"small": other}),
+        dataclasses.replace(it, folder=tmp_path / "elsewhere"),
+    )]  # fmt: skip
+    assert len(set(digests[:3])) == 3
+    assert digests[3] == digests[0]
+
+
+def test_nobody_knows_the_seed_before_handing_in_and_it_is_the_same_again(handed_in, tmp_path, monkeypatch):
+    monkeypatch.setattr(classwork, "grade", lambda data, sheet, *, seed, trust: seed)
+    it, found = course(tmp_path), collect(handed_in, ["small"]).newest
+    ada, bob = found["ada", "small"], found["bob", "small"]
+    seeds = [classwork.one_of(it, ada), classwork.one_of(it, bob),
+             classwork.one_of(dataclasses.replace(it, secret="another"), ada)]  # fmt: skip
+    assert len(set(seeds)) == 3
+    assert classwork.one_of(it, ada) == seeds[0]
 
 
 def test_nobody_without_keys_speaks_to_the_workers():

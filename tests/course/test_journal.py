@@ -1,5 +1,7 @@
 """The journal: whole lines count, half lines do not, and only one grader writes."""
 
+import os
+
 import pytest
 
 from lecturekit.course.journal import Journal
@@ -28,6 +30,13 @@ def test_half_a_line_is_ignored_and_taken_away(tmp_path, cut):
     with journal.alone():
         journal.add(("eve", "small"), points=5)
     assert list(journal.latest()) == [("ada", "small"), ("eve", "small")]
+
+
+def test_a_line_is_on_the_disk_before_anybody_goes_on(tmp_path, monkeypatch):
+    journal, stored = Journal(tmp_path / "journal.jsonl"), []
+    monkeypatch.setattr(os, "fsync", lambda number: stored.append(journal.lines()))
+    journal.add(("ada", "small"), points=1)
+    assert stored == [journal.lines()], "the whole line, once"
 
 
 def test_a_second_grader_is_refused(tmp_path):

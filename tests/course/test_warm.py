@@ -134,6 +134,17 @@ def test_a_template_that_was_killed_is_replaced():
     assert warm.Template._here._process.pid != lost.pid
 
 
+def test_a_template_that_does_not_answer_is_given_up_and_its_late_answer_heard_by_nobody():
+    seen(MODULES)
+    stuck = warm.Template._here
+    os.kill(stuck._process.pid, signal.SIGSTOP)
+    stuck._socket.settimeout(0.2)
+    assert grade(submission(), SHEET, seed=3, limits=LIMITS).points == ALL, "by a process of its own"
+    assert stuck._process.wait(10) == -signal.SIGKILL
+    assert grade(submission(), SHEET, seed=3, limits=LIMITS).points == ALL
+    assert warm.Template._here is not stuck
+
+
 ALONE = """
 from lecturekit.course.remote import Submission
 if __name__ == "__main__":
