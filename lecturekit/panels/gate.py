@@ -19,8 +19,8 @@ import threading
 import time
 import weakref
 
-QUIET = 0.08  # seconds: wishes closer to each other than this are a flood
-PACE = 0.3  # seconds from one job to the next during a flood: five jobs in a second, the last one included
+QUIET = 0.12  # seconds: wishes closer to each other than this are a flood; JupyterLab hands on events up to 0.1 s apart
+PACE = 0.35  # seconds from one job to the next during a flood: four jobs in a second, the last one included
 PATIENCE = 2.0  # seconds that the end of Python waits for a job to stop
 
 

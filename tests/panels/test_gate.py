@@ -4,6 +4,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from lecturekit.panels import gate
 from lecturekit.panels.gate import Gate
 
@@ -33,7 +35,7 @@ def test_a_flood_computes_a_few_and_the_last_one():
     assert len(done) <= 5
 
 
-def test_a_steady_flood_starts_a_job_every_three_tenths_of_a_second(monkeypatch):
+def test_a_flood_is_worked_off_when_it_is_quiet_and_else_at_a_steady_pace(monkeypatch):
     now = [100.0]
     monkeypatch.setattr(gate.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(threading.Thread, "start", lambda self: None)  # only the appointments are looked at
@@ -43,20 +45,21 @@ def test_a_steady_flood_starts_a_job_every_three_tenths_of_a_second(monkeypatch)
         due.append(round(at_work._waiting.due - now[0], 3))
         at_work._last_start = 100.0  # as if the first one had started at once
         now[0] += 0.02
-    assert due == [0, 0.08, 0.08], "at once, then when it has been quiet for 80 ms"
-    now[0] = 100.26
+    assert due == [0, 0.12, 0.12], "at once, then when it has been quiet for 120 ms"
+    now[0] = 100.3
     at_work._last_wish = 100.25
     at_work.ask("move")
-    assert round(at_work._waiting.due, 3) == 100.3, "but no later than 300 ms after the job before"
-    now[0] += 0.1
+    assert round(at_work._waiting.due, 3) == 100.35, "but no later than 350 ms after the job before"
+    now[0] += 0.15
     at_work.ask("move")
     assert at_work._waiting.due == now[0], "a single move starts at once"
     at_work.ask("set", at_once=True)
     assert at_work._waiting.due == now[0]
 
 
-def test_a_hand_that_drags_for_a_second_gets_five_jobs_and_the_last_one_soon(monkeypatch):
-    """On a clock of our own: the fifty wishes come every 20 ms whatever else the machine does."""
+@pytest.mark.parametrize("apart", [0.02, 0.045, 0.1], ids=lambda apart: f"{1000 * apart:.0f} ms apart")
+def test_a_hand_that_drags_for_a_second_gets_four_or_five_jobs_and_the_last_one_soon(apart, monkeypatch):
+    """On a clock of our own, whatever else the machine does; JupyterLab hands fifty events on as far fewer."""
     now, started = [100.0], []
     monkeypatch.setattr(gate.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(threading.Thread, "start", lambda self: None)
@@ -70,15 +73,17 @@ def test_a_hand_that_drags_for_a_second_gets_five_jobs_and_the_last_one_soon(mon
             at_work._running = None
         now[0] = moment
 
-    for wish in range(50):
-        until(100 + 0.02 * wish)
+    wishes = round(1 / apart)
+    for wish in range(wishes):
+        until(100 + apart * wish)
         at_work.ask(wish)
+    asked = now[0]
     until(102)
-    assert len(started) <= 5
+    assert 4 <= len(started) <= 5, "the picture follows the hand, and no queue grows behind it"
     when, wish = started[-1]
-    assert wish == 49
+    assert wish == wishes - 1
     assert started[0] == (100, 0), "the first starts at once"
-    assert when - 100.98 <= 0.1, "of the 300 ms two thirds are left for picture and browser"
+    assert when - asked <= 0.13, "of the 300 ms more than half is left for picture and browser"
 
 
 def test_a_wish_that_waits_gives_way_to_a_newer_one():
