@@ -173,6 +173,20 @@ def test_an_answer_in_words_is_no_fault_and_an_error_is(tmp_path):
     assert "leave these choices alone" in finding.remedy
 
 
+def test_a_control_that_raises_when_it_is_turned_is_a_fault_and_no_traceback(healthy, tmp_path):
+    stuck = """
+    panel = Level()
+    def filters(event):
+        {"a": 6, "b": 40}[event["new"]]
+    panel.controls["layer"].observe(filters, "value")
+    panel
+    """
+    said = call("doctor", "--lecture", notebook(tmp_path, stuck))
+    assert said.exit_code == 1 and said.exception.__class__ is SystemExit, said.output
+    words = " ".join(said.output.split())
+    assert "Traceback" not in words and "1 of 7 moves fail" in words and "KeyError: 'c'" in words
+
+
 def test_a_panel_that_misses_a_file_is_a_fault(tmp_path):
     work = """
     def work(settings, watch):

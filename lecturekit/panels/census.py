@@ -29,6 +29,7 @@ from lecturekit.panels.shelf import Shelf
 from lecturekit.panels.source import BOOK, PHOTOGRAPHS, WORLDS
 from lecturekit.progress import Step
 
+FILTERS = {"layer": "filter", "into": "victim"}  # which control counts the filters of which
 NONE, WIDE, NARROW = "none", 520, 400
 TRY = 50  # pictures that tell how strongly filters answer, when one is broken
 MEANING = {
@@ -77,8 +78,8 @@ class Census(Panel):
             "victim": knobs.slider("into filter", 1, last, min(17, last), live=False),
         }
         network.observe(self._network_changed, names="value")
-        for name in ("layer", "into"):
-            controls[name].observe(lambda _: self._layer_changed(), names="value")
+        for layer in FILTERS:
+            controls[layer].observe(lambda _, layer=layer: self._layer_changed(layer), names="value")
         for name in ("world", "defect"):
             controls[name].observe(lambda _: self._unveil(), names="value")
         self.table = look.Picture("All layers", NARROW, smooth=True)
@@ -96,16 +97,15 @@ class Census(Panel):
     def _network_changed(self, event):
         """Offer the layers of the new network; stay at the layer of the same name if there is one."""
         with self.together():
-            for name in ("layer", "into"):
-                knobs.offer(self.controls[name], self._layers(event["new"]))
-            self._layer_changed()
+            for layer in FILTERS:
+                knobs.offer(self.controls[layer], self._layers(event["new"]))
+                self._layer_changed(layer)
 
-    def _layer_changed(self):
-        """Offer the filters of the new layers."""
+    def _layer_changed(self, layer):
+        """Offer the filters of a new layer; the other one may still be a layer of the network before."""
         shapes = self.shelf.opened(self.controls["network"].value).shapes
         with self.together():
-            for layer, channel in (("layer", "filter"), ("into", "victim")):
-                self.controls[channel].max = shapes[self.controls[layer].value][0] - 1  # the value moves along
+            self.controls[FILTERS[layer]].max = shapes[self.controls[layer].value][0] - 1  # the value moves along
 
     def _unveil(self):
         """Show the knobs that do something."""

@@ -34,7 +34,10 @@ class Move(NamedTuple):
 
 
 def walk(name, panel, ctrl_c, watch=None):
-    """Turn every control of a panel alone to its ends, and return the `Move`s; the panel is left as it was."""
+    """Turn every control of a panel alone to its ends, and return the `Move`s; the panel is left as it was.
+
+    A control that raises when it is turned is the last one: nobody knows where the others stand after that.
+    """
     first, moves, names = panel.settings(), [], list(panel.controls)
     total = sum(len(ends(control)) for control in panel.controls.values())
     veiled = [other for other in names if not seen(panel, other)]
@@ -46,11 +49,14 @@ def walk(name, panel, ctrl_c, watch=None):
                 break
             values = {**before, turned: value}
             tell(watch, min(len(moves), total - 1), total, f"{name}: {turned} = {words}")
-            moves.append(move(panel, f"{turned} = {words}", values))
-            unveiled = [other for other in veiled if seen(panel, other)]  # e.g. the file in the world of files
+            try:
+                moves.append(move(panel, f"{turned} = {words}", values))
+                unveiled = [other for other in veiled if seen(panel, other)]  # e.g. the file in the world of files
+                back(panel, first)
+            except Exception as problem:  # the panel itself catches only what its work raises
+                return [*moves, Move(f"{turned} = {words}", 0.0, None, problem, 0.0)]
             ways[:0] = [(values, other) for other in unveiled]
             veiled = [other for other in veiled if other not in unveiled]
-            back(panel, first)
     tell(watch, total, total, name)
     return moves
 

@@ -1,4 +1,5 @@
 import time
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -190,6 +191,19 @@ def test_knobs_are_seen_only_where_they_do_something(calm):
     assert seen() == []
     assert calm.trouble is None
     assert few("photographs", 20).masks is None
+
+
+def test_another_network_may_have_layers_of_other_names():
+    other = tiny(1)
+    renamed = torch.nn.Sequential(OrderedDict((f"b{name}", layer) for name, layer in other.named_children())).eval()
+    renamed.classes = other.classes
+    panel = Census({"one": tiny(0), "renamed": renamed}, layer="conv2", into="conv2", filter=39, victim=39, count=20)
+    panel.set(network="renamed")
+    assert panel.trouble is None
+    controls = panel.controls
+    assert [controls[name].value for name in ("layer", "into", "filter", "victim")] == ["bconv1", "bconv1", 5, 5]
+    panel.set(network="one", layer="conv2", filter=39)
+    assert panel.trouble is None
 
 
 def test_it_leaves_the_networks_as_they_were_and_what_does_not_exist_is_refused(calm, pair):
