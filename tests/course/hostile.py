@@ -140,7 +140,8 @@ CODE = {
     "kills its group and its guards": (
         LOST,
         "double",
-        WRONG + "import os, signal\nfor number in (1, 2):\n    try: os.kill(number, signal.SIGSTOP)\n    except OSError: pass\n"
+        WRONG
+        + "import os, signal\nfor number in (1, 2):\n    try: os.kill(number, signal.SIGSTOP)\n    except OSError: pass\n"
         "os.killpg(0, signal.SIGKILL)",
     ),
     "prints a lot": (6, "double", RIGHT + "for i in range(200): print('x' * 1_000_000)"),
@@ -200,6 +201,13 @@ CODE = {
         "double",
         'import os\ndef double(x):\n    for n in range(60):\n        line = \'{"id": %d, "value": 7, "changed": [], "trouble": null}\' % n\n'
         "        for fd in range(3, 20):\n            try: os.write(fd, line.encode() + b'\\n')\n            except OSError: pass\n    return 3 * x",
+    ),
+    "answers a later question again and again": (
+        5,
+        "seven",
+        'seven = 8\nimport os, threading\nline = b\'{"id": 8, "value": 7, "changed": [], "trouble": null}\\n\' * 50\n'
+        "def flood():\n    while True:\n        for fd in range(100, 200):\n            try: os.write(fd, line)\n            except OSError: pass\n"
+        "threading.Thread(target=flood, daemon=True).start()",
     ),
     "talks for ever": (
         LOST,

@@ -79,6 +79,8 @@ def test_lists_in_lists_have_an_end():
     [
         "[1]", '{"tensor": "AAAA", "dtype": "float32", "shape": [2]}',
         '{"tensor": "!", "dtype": "float32", "shape": [1]}',
+        '{"tensor": "", "dtype": "uint8", "shape": [100000, 100000]}',
+        '{"tensor": "AAAAAAAAAAA=", "dtype": "float32", "shape": [3]}',
         '{"tensor": "AAAA", "dtype": "object", "shape": [1]}', '{"tensor": "", "dtype": "uint8", "shape": [-1]}',
         '{"given": "os.system", "with": {"dict": []}}', '{"what": 1}', "{", "[" * 100_000, '{"dict": [[1]]}',
         '{"dict": [[{"list": []}, 1]]}', '{"tensor": "AAAA", "dtype": "uint8", "shape": ["3"]}', '{"float": "much"}',
