@@ -118,7 +118,7 @@ class Census(Panel):
         data = few(settings["world"], settings["count"])
         names = ("network", "defect", "into", "victim")
         patient = tuple(settings[name] for name in names[: 1 if settings["defect"] == NONE else 4])
-        model, planted = self._patient(patient, settings, data)
+        model, planted = self._patient(patient, settings, data, watch)
         has_places = len(self.shelf.opened(settings["network"]).shapes[settings["layer"]]) == 3
         parts = settings["parts"] and data.masks is not None and has_places
         roll = self._roll(
@@ -128,7 +128,7 @@ class Census(Panel):
         weight = dict(model.named_modules())[settings["layer"]].weight[channel].detach()
         return Counted(roll, channel, weight, roll.gallery.patches(data.data, channel), planted)
 
-    def _patient(self, patient, settings, data):
+    def _patient(self, patient, settings, data, watch):
         """Return the network, broken if that is wanted, and what was planted."""
         model, defect = self.shelf.opened(settings["network"]).model, settings["defect"]
         if defect == NONE:
@@ -136,9 +136,11 @@ class Census(Panel):
         if defect == "noise" and settings["into"] != self._layers(settings["network"])[0]:
             raise InputError("a checkerboard can only be told in the first layer, whose weights are pictures: plant it "
                              f"into {self._layers(settings['network'])[0]}")  # fmt: skip
-        where = settings["into"], settings["victim"]
-        x = pictures(data.data, slice(0, TRY))
-        known = self.memory.recall(patient) or self.memory.keep(patient, features.plant(defect, model, *where, x))
+        where, known = (settings["into"], settings["victim"]), self.memory.recall(patient)
+        if known is None:
+            watch(Step(0, TRY, note="planting"))
+            x = pictures(data.data, slice(0, TRY))
+            known = self.memory.keep(patient, features.plant(defect, model, *where, x))
         return known[0], (defect, known[1], *where)
 
     def _roll(self, model, key, layer, data, parts, watch):
@@ -156,6 +158,8 @@ class Census(Panel):
         for name, (place, measure) in work.items():
             known = self.memory.recall(place)
             if known is None:
+                if name != "parts" or parts:
+                    watch(Step(0, total, note=name))  # at once: the first pictures take longer than a hand waits
                 told = Heard(Part(watch, done, total, name))
                 known = measure(told)
                 if known is not None and not told.stopped:

@@ -7,6 +7,7 @@ import torch
 from lecturekit import features
 from lecturekit.capture import activations
 from lecturekit.errors import InputError
+from lecturekit.panels.base import Memory
 from lecturekit.panels.census import Census, about_patches, kernel
 from lecturekit.panels.rolls import few, fired
 from lecturekit.pictures.picturebook import PictureBook
@@ -191,6 +192,20 @@ def test_knobs_are_seen_only_where_they_do_something(calm):
     assert seen() == []
     assert calm.trouble is None
     assert few("photographs", 20).masks is None
+
+
+@pytest.mark.parametrize(
+    "changed, told",
+    [({"layer": "conv1"}, True), ({"filter": 7}, False), ({"defect": "copy", "into": "conv1", "victim": 3}, True)],
+    ids=["layer", "filter", "planted"],
+)
+def test_it_tells_at_once_that_there_is_work_and_only_where_there_is(calm, changed, told):
+    calm.memory = Memory()
+    steps, first = [], calm.settings()
+    calm.compute(first, steps.append)
+    steps.clear()
+    calm.compute({**first, **changed}, steps.append)
+    assert [step.done for step in steps][:1] == [0 if told else 60]
 
 
 def test_another_network_may_have_layers_of_other_names():
