@@ -38,7 +38,9 @@ def test_whoever_opens_it_again_and_runs_nothing_sees_the_picture_with_its_words
     stop_kernels(lab)  # a kernel that lives would bring the panel back
     file = lab.notebooks / name
     kept = json.loads(file.read_text(encoding="utf-8"))
-    kept["metadata"]["touched"] = "by another hand"  # so it is not trusted any more, like every fresh copy
+    signed = list((lab.notebooks.parent / "settings").rglob("nbsignatures.db"))
+    assert signed == [], "trust ends with the server: trusted panels without a kernel say 'model not found'"
+    kept["metadata"]["touched"] = "by another hand"  # so it is not trusted any more, as when the server began anew
     file.write_text(json.dumps(kept), encoding="utf-8")
     again = open_notebook(name)
     assert again.page.locator(".lk-panel").count() == 0, "no kernel, no panel"
