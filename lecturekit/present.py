@@ -75,17 +75,25 @@ STYLES = {
         "grid-template-columns": "300px minmax(0, 1fr)",
         "grid-template-rows": "auto 1fr",
         "gap": "0 20px",
+        "--jp-widgets-inline-height": "33px !important",  # fifteen controls fit one below the other
     },
     f"{DECK} .lk-panel > *": {"grid-column": "2"},
     f"{DECK} .lk-panel > .lk-controls": {
         "grid-area": "1 / 1",
         "grid-template-columns": "1fr !important",
-        "gap": "2px 24px !important",
+        "gap": "1px 24px !important",
     },
-    f"{DECK} .lk-panel > .lk-row": {"grid-area": "2 / 1", "align-content": "flex-start"},
+    f"{DECK} .lk-panel > .lk-row": {
+        "grid-area": "2 / 1",
+        "align-content": "flex-start",
+        "gap": "4px 16px",
+        "margin-top": "6px",
+    },
     # three pictures and a row below them, with their captions; a drawing can be smaller than a picture
     f"{DECK} .lk-panel .lk-pictures": {"margin-top": "0", "gap": "4px 12px"},
     f"{DECK} .lk-panel > .lk-strip": {"grid-area": "1 / 2 / 3 / 3", "zoom": "0.88"},
+    f"{DECK} .lk-panel .lk-small.lk-pictures": {"zoom": "0.9", "gap": "4px 14px"},
+    f"{DECK} .lk-small .lk-caption": {"white-space": "pre !important"},  # two rows of eight steps: no third line
     f"{DECK} .lk-picture.lk-smooth": {"zoom": "0.9"},
     f"{DECK} .lk-panel > .lk-strip:has(> :nth-child(3))": {"zoom": "0.85"},
     f"{DECK} .lk-controls :is(.widget-label, .widget-readout, select)": {"font-size": "16px !important"},

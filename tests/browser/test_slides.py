@@ -13,6 +13,7 @@ LEFT_OVER = """() => {
     const sheet = document.querySelector('.jp-Deck .jp-WindowedPanel-outer');
     return sheet.scrollHeight - sheet.clientHeight;
 }"""
+PANEL = "panel = panels.DeconvNet(layer='conv4', picture=20)\npanel"
 ACTIVE = "() => window.jupyterapp.shell.currentWidget.content.activeCellIndex"
 
 
@@ -37,13 +38,13 @@ def present(browser, lecture):
         yield open_large
 
 
-def small_lecture(lab):
-    """Write a lecture of five cells with slides, and return its name."""
+def small_lecture(lab, *panels):
+    """Write a lecture of a few cells with slides, and return its name."""
     cells = [
         (nbformat.v4.new_markdown_cell("# A small lecture\n\nAbout 5 minutes."), "slide"),
         (nbformat.v4.new_code_cell("from lecturekit import panels"), "skip"),
         (nbformat.v4.new_markdown_cell("## 1 Where does it look?\n\nMove the filter."), "slide"),
-        (nbformat.v4.new_code_cell("panel = panels.DeconvNet(layer='conv4', picture=20)\npanel"), "subslide"),
+        *((nbformat.v4.new_code_cell(panel), "subslide") for panel in panels or [PANEL]),
         (nbformat.v4.new_markdown_cell("## 2 The end"), "slide"),
     ]
     for cell, kind in cells:
@@ -52,6 +53,19 @@ def small_lecture(lab):
     notebook = nbformat.v4.new_notebook(cells=[cell for cell, _ in cells], metadata=python)
     nbformat.write(notebook, lab.notebooks / "90_small.ipynb")
     return "90_small.ipynb"
+
+
+def heights(notebook, screenshot=lambda cell: None):
+    """Walk through all slides; return the last cell, and by how many pixels which cells are too high."""
+    page, too_high, last = notebook.page, {}, None
+    while (here := page.evaluate(ACTIVE)) != last:
+        last = here
+        page.wait_for_timeout(100)
+        if (over := page.evaluate(LEFT_OVER)) > 0:
+            too_high[here + 1] = over
+        screenshot(here + 1)
+        notebook.command("deck:go", direction="down", alternate="forward")
+    return last + 1, too_high
 
 
 def start_slides(notebook):
@@ -134,14 +148,18 @@ def test_the_slides_of_a_lesson_fit_into_the_window(present, lecture, tmp_path):
     page.wait_for_function("() => document.querySelectorAll('.jp-Cell img').length > 5")
     start_slides(notebook)
     page.wait_for_timeout(1500)
-    too_high, last = {}, None
-    while (here := page.evaluate(ACTIVE)) != last:
-        last = here
-        page.wait_for_timeout(100)
-        if (over := page.evaluate(LEFT_OVER)) > 0:
-            too_high[here + 1] = over
-        if here + 1 in (17, 38):
-            notebook.screenshot(tmp_path / f"lesson 3, cell {here + 1}.png")
-        notebook.command("deck:go", direction="down", alternate="forward")
-    assert last == 37, "the last cell was reached"
+    last, too_high = heights(
+        notebook, lambda cell: cell in (17, 38) and notebook.screenshot(tmp_path / f"lesson 3, cell {cell}.png")
+    )
+    assert last == 38, "the last cell was reached"
     assert too_high == {}
+
+
+def test_the_panels_with_the_most_controls_and_the_most_pictures_fit_into_the_window(present, lecture, tmp_path):
+    code = "panels.Maximise(layer='conv4', filter=54)", "panels.Descent(layer='conv4', filter=3, picture=20, step=4)"
+    notebook = present(small_lecture(lecture, *code))
+    notebook.run_all()
+    start_slides(notebook)
+    notebook.page.wait_for_timeout(500)
+    last, too_high = heights(notebook, lambda cell: notebook.screenshot(tmp_path / f"cell {cell}.png"))
+    assert (last, too_high) == (6, {})
