@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent
 OFFLINE = ROOT / "tools" / "offline"
+LONG = "tests/browser/test_notebooks", "tests/test_bench", "tests/course/test_soak", "notebooks/", "tests/browser/"
 
 # Threads that wait for work spin, and beside another busy process they stand in its way: 2 ms become 500.  So a test
 # process has one thread, and the cores are filled with processes.  This must come before torch is imported.
@@ -36,6 +37,11 @@ def pytest_ignore_collect(collection_path, config):
     if not (lesson and CHROMIUM and ROOT / "tests" in asked):
         return None
     return True if "NBVAL_CHECK_OUTPUT" not in collection_path.read_text(encoding="utf-8") else None
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take minutes: what came last of them would run beside a core without work."""
+    items.sort(key=lambda item: next((i for i, name in enumerate(LONG) if item.nodeid.startswith(name)), len(LONG)))
 
 
 @pytest.fixture(autouse=True)

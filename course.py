@@ -102,6 +102,7 @@ def test(python, extra):
     if not extra:
         say(f"Running every test in {workers} processes; this takes some minutes.")
         extra = [f"--numprocesses={workers}", "--dist=loadfile"]  # the cells of a notebook need one another
+        extra += ["--no-loadscope-reorder"]  # else files of few tests come last, and those are the longest
     return run([python, "-m", "pytest", "--durations=15", *extra])
 
 
