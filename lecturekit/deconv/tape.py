@@ -125,7 +125,7 @@ class _RuledReLU(torch.autograd.Function):
     def forward(ctx, _z, answer, ceiling, slot):
         ctx.save_for_backward(answer)  # which autograd keeps anyway; where it was on is asked when a rule wants to know
         ctx.ceiling, ctx.slot = ceiling, slot
-        return answer.clone()
+        return answer  # no copy, which takes a sixteenth of SqueezeNet's time; changed in place it has no slope anyway
 
     @staticmethod
     def backward(ctx, signal):
@@ -148,7 +148,7 @@ def _ruled(part, slot, watcher):
     def after(_name, module, answer):
         watcher.paused = False
         ceiling = 6.0 if isinstance(module, nn.ReLU6) else torch.inf
-        return _RuledReLU.apply(inputs.pop(module), answer, ceiling, slot)
+        return _RuledReLU.apply(inputs.pop(module), answer.detach(), ceiling, slot)
 
     try:
         handles += [module.register_forward_pre_hook(before) for module in relus.values()]
