@@ -71,6 +71,14 @@ def test_writing_keeps_the_entries_that_were_not_measured_again(tmp_path):
     assert claims.stored(path)[second.id] == second, "what is read is what was written"
 
 
+def test_a_number_is_stored_on_one_line_with_nine_digits(tmp_path):
+    first = next(iter(claims.stored().values()))
+    numbers = {"one third": Interval(1 / 3, 0.25, 0.5, 64, 0.95)}
+    claims.write([dataclasses.replace(first, numbers=numbers)], tmp_path / "ledger.json")
+    lines = (tmp_path / "ledger.json").read_text("utf-8").splitlines()
+    assert '   "one third": {"estimate": 0.333333333, "low": 0.25, "high": 0.5, "n": 64, "level": 0.95}' in lines
+
+
 @pytest.mark.parametrize("text", ["", "{", "{}", '[{"id": 1}]', json.dumps([1])])
 def test_a_file_that_is_no_ledger_is_refused(tmp_path, text):
     (tmp_path / "x.json").write_text(text)

@@ -11,6 +11,7 @@ import dataclasses
 import html
 import importlib
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -144,9 +145,24 @@ def write(entries, path=STORED):
     all_entries = {entry.id: entry for entry in stored(path).values()} if Path(path).exists() else {}
     all_entries |= {entry.id: entry for entry in entries}
     order = [id for id in known() if id in all_entries]
-    text = json.dumps([dataclasses.asdict(all_entries[id]) for id in order], indent=1, ensure_ascii=False)
+    rows = shortened([dataclasses.asdict(all_entries[id]) for id in order])
+    text = re.sub(r"\{\s+(\"estimate\"[^{}]*?)\s+\}", on_one_line, json.dumps(rows, indent=1, ensure_ascii=False))
     with replacing(path) as temporary:
         Path(temporary).write_text(text + "\n", "utf-8")
+
+
+def shortened(value):
+    """Return what JSON can hold with nine digits a number: more than any of them means, and a file a fifth smaller."""
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    if isinstance(value, dict):
+        return {name: shortened(each) for name, each in value.items()}
+    return [shortened(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def on_one_line(number):
+    """Return a number with its interval as one line instead of seven."""
+    return "{" + " ".join(number[1].split()) + "}"
 
 
 def stored(path=STORED):
