@@ -128,12 +128,13 @@ def signal(model, x, y):
 
 
 def _rms(values):
-    return float(f"{values.detach().double().square().mean().sqrt().item():.3g}")
+    norm = torch.linalg.vector_norm(values.detach(), dtype=torch.float64)  # the square of 1e20 is no float32
+    return float(f"{norm.item() / values.numel() ** 0.5:.3g}")
 
 
 def _length(values):
-    rows = values.detach().double().flatten(1)
-    return float(f"{len(rows) * rows.square().sum(dim=1).mean().sqrt().item():.3g}")  # the loss is a mean over pictures
+    norms = torch.linalg.vector_norm(values.detach().flatten(1), dim=1, dtype=torch.float64)
+    return float(f"{len(norms) * norms.square().mean().sqrt().item():.3g}")  # the loss is a mean over pictures
 
 
 def _silent(values):
