@@ -123,6 +123,23 @@ def test_a_module_that_runs_twice_gets_the_rule_twice():
     torch.testing.assert_close(again.answers, twice(x))
 
 
+def test_colours_stay_last_in_memory_on_the_way_up():
+    """Of a single picture a view may lose that, and the layers behind would compute with other roundings."""
+    layouts = []
+
+    def between(net, z):
+        a = net.relu(z)
+        layouts.append(a.stride())
+        return a + z
+
+    x = pictures(1).contiguous(memory_format=torch.channels_last)
+    net = written(between)
+    deconv.climb(net, x, "conv2")
+    net(x)
+    assert layouts[0] == layouts[1]
+    assert layouts[0][1] == 1
+
+
 def test_relus_in_place_do_no_harm():
     x = pictures()
     plain, hasty = (written(lambda net, z: net.first(z), nn.ReLU(inplace)) for inplace in (False, True))
