@@ -11,6 +11,7 @@ Measured is in a process for each row, one after the other, on one thread.  A qu
 works: its rows share as many processes as there are cores.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import importlib
@@ -101,12 +102,20 @@ def write(found):
     """Store the rows, and write the table of all that were ever measured on this device."""
     kind = timing.device().type
     store, page = HERE / named("measured.json", kind), ROOT / named("BENCHMARKS.md", kind)
-    today = {"date": datetime.date.today().isoformat(), "machine": machine(), "versions": versions()}
+    today = f"{datetime.date.today().isoformat()}: {machine()}; {versions()}"
     old = json.loads(store.read_text("utf-8")) if store.exists() else {}
-    new = {name: result | today for name, result in found.items() if "missing" not in result}
-    rows = {name: (old | new)[name] for name in ROWS if name in old or name in new}
-    store.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    page.write_text(table(rows), "utf-8")
+    new = {name: result for name, result in found.items() if "missing" not in result}
+    kept = merged(old, new, today)
+    store.write_text(json.dumps(kept, indent=0, ensure_ascii=False) + "\n", "utf-8")
+    page.write_text(table(kept), "utf-8")
+
+
+def merged(old, new, stamp):
+    """Return all rows by when and with what they were measured; new ones take the place of those of the same name."""
+    rows = {when: {name: row for name, row in each.items() if name not in new} for when, each in old.items()}
+    rows[stamp] = rows.get(stamp, {}) | new
+    rows = {when: {name: each[name] for name in ROWS if name in each} for when, each in rows.items()}
+    return {when: each for when, each in rows.items() if each}
 
 
 def named(name, kind):
@@ -127,18 +136,17 @@ def machine():
 
 
 def versions():
-    """Return the versions that matter."""
-    numbers = {"python": platform.python_version()}
+    """Return the versions that matter, in words."""
+    numbers = [f"python {platform.python_version()}"]
     for name in ("torch", *PEERS):
-        try:
-            numbers[name] = importlib.metadata.version(name).split("+")[0]
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return numbers
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            numbers.append(f"{name} {importlib.metadata.version(name).split('+')[0]}")
+    return ", ".join(numbers)
 
 
-def table(rows):
-    """Return BENCHMARKS.md."""
+def table(measured):
+    """Return BENCHMARKS.md from the rows by name, sorted by when and with what they were measured."""
+    rows = {name: result for rows in measured.values() for name, result in rows.items()}
     text = (HERE / "preface.md").read_text("utf-8").rstrip() + "\n"
     for section in dict.fromkeys(row.section for row in ROWS.values()):
         text += f"\n## {section}\n\n| work | must | bare × | peer × | quality | ours | |\n" + "|---" * 7 + "|\n"
@@ -146,13 +154,15 @@ def table(rows):
             if row.section == section and name in rows:
                 r = rows[name]
                 mark = {True: "holds", False: "**does not hold**", None: ""}[r["holds"]]
-                cells = (row.work, row.must, r["bare"], r["peer"], r["quality"], r["ours"], mark)
+                cells = (f"`{name}` {row.work}", row.must, r["bare"], r["peer"], r["quality"], r["ours"], mark)
                 text += "| " + " | ".join(cells) + " |\n"
-    if rows:
-        text += "\n## Measured with\n\n"
-        stamps = dict.fromkeys((r["date"], r["machine"], tuple(r["versions"].items())) for r in rows.values())
-        for date, processor, numbers in stamps:
-            text += f"- {date}: {processor}; " + ", ".join(f"{name} {number}" for name, number in numbers) + "\n"
+    text += "\n" + (HERE / "reasons.md").read_text("utf-8")
+    if measured:
+        most = max(measured, key=lambda stamp: len(measured[stamp]))
+        text += f"\n## Measured with\n\n- {most}\n"
+        for stamp in measured:
+            if stamp != most:
+                text += f"- {', '.join(f'`{name}`' for name in measured[stamp])}: {stamp}\n"
     return text
 
 
