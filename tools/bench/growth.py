@@ -195,6 +195,7 @@ class Repeated:
 
 
 DATA = (1_000, 10_000, 100_000)
+AGAIN, BOUNDED = "the same thousand again and again", "p ≤ 1.05; memory bounded"
 
 
 def streamed(job, quick, sizes=DATA):
@@ -206,13 +207,13 @@ def streamed(job, quick, sizes=DATA):
                  what="pictures")  # fmt: skip
 
 
-@row("grow-data-gallery", SECTION, "gallery of conv5 over 1,000 to 100,000 drawings", "p ≤ 1.05; memory bounded")
+@row("grow-data-gallery", SECTION, f"gallery of conv5 over 1,000 to 100,000 drawings, {AGAIN}", BOUNDED)
 def data_gallery(quick):
     """Nine of each filter are kept, whatever streams by."""
     return streamed(lambda model, data: features.gallery(model, "conv5", data, cache=False), quick)
 
 
-@row("grow-data-census", SECTION, "census of all filters over 1,000 to 25,000 drawings", "p ≤ 1.05; memory bounded")
+@row("grow-data-census", SECTION, f"census of all filters over 1,000 to 25,000 drawings, {AGAIN}", BOUNDED)
 def data_census(quick):
     """All layers look at every drawing, at ten milliseconds each."""
     return streamed(features.census, quick, (1_000, 5_000, 25_000))
