@@ -34,7 +34,7 @@ class Attack:
         ours: (model, x, y, steps) to pictures.
         theirs: (`Peers`, steps) to attacks by name, None for those that are not installed.
         judge: (model, x, y, pictures by name) to words, the peers that are as good as ours, whether ours is good.
-        steps: in a measurement; a tenth of them in a quick one.
+        steps: in a measurement; a twentieth of them in a quick one.
         most: times a peer, at most.
         colours_first: a peer wants pictures whose colours lie one after the other in memory; then all get such.
     """
@@ -230,7 +230,7 @@ def compared(attack, subject, rounds, few, apart):
     """Return the row of one attack on one subject."""
     model, x, y = subject
     x = x.contiguous() if attack.colours_first else x
-    steps, turn = max(attack.steps // 10, 1) if few else attack.steps, alone if apart else together
+    steps, turn = max(attack.steps // 20, 1) if few else attack.steps, alone if apart else together
     noted = Recorded(model).eval()
     turn(lambda x, y: attack.ours(noted, x, y, steps))(x, y)
     peers = {name: turn(call) for name, call in attack.theirs(Peers(model, x), steps).items() if call}
