@@ -152,7 +152,7 @@ def write(entries, path=STORED):
 
 
 def shortened(value):
-    """Return what JSON can hold with nine digits a number: more than any of them means, and a file a fifth smaller."""
+    """Return what JSON can hold with nine digits a number: more than any of them means, and a file a tenth smaller."""
     if isinstance(value, float):
         return float(f"{value:.9g}")
     if isinstance(value, dict):

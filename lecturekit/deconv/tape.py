@@ -125,7 +125,7 @@ class _RuledReLU(torch.autograd.Function):
     def forward(ctx, _z, answer, ceiling, slot):
         ctx.save_for_backward(answer)  # which autograd keeps anyway; where it was on is asked when a rule wants to know
         ctx.ceiling, ctx.slot = ceiling, slot
-        return answer.detach()  # no copy, which takes a sixteenth of SqueezeNet's time, and the very strides of it
+        return answer.detach()  # its very strides, and no copy, which takes 3 % of SqueezeNet's time
 
     @staticmethod
     def backward(ctx, signal):

@@ -19,7 +19,7 @@ import threading
 import time
 import weakref
 
-QUIET = 0.12  # seconds: wishes closer to each other than this are a flood; JupyterLab hands on events up to 0.1 s apart
+QUIET = 0.12  # seconds: wishes closer to each other than this are a flood; JupyterLab spreads one to 0.08 s and more
 PACE = 0.35  # seconds from one job to the next during a flood: four jobs in a second, the last one included
 PATIENCE = 2.0  # seconds that the end of Python waits for a job to stop
 
